@@ -1,0 +1,64 @@
+//! Convolution: the problem's kernels, one method a folder, and what a row of their table says.
+
+use crate::catalog::KernelId;
+use crate::{Conv2d, Ctx};
+
+/// How a kernel wants an image batch in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Layout {
+    /// `[n][c][h][w]`
+    Nchw,
+    /// `[n][ceil(c / V)][h][w][V]`, with `V` the lanes of the kernel's tier. The lanes past `c` are unspecified: a
+    /// kernel may write anything there and lets nothing from there reach a real lane.
+    Nchwc,
+}
+
+/// Loop blocks of a convolution: values that change speed, never results.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct ConvBlocks {
+    /// Output rows of one task.
+    pub rows: usize,
+    /// Output channels of one task.
+    pub oc: usize,
+    /// Input channels that are accumulated before the next pixels are taken up.
+    pub ic: usize,
+}
+
+/// What a convolution reads and writes.
+pub struct ConvArgs<'a> {
+    /// Input image batch, in the kernel's layout.
+    pub x: &'a [f32],
+    /// Weights as the kernel's `pack` wrote them.
+    pub w: &'a [f32],
+    /// One value an output channel, filled up to whole vectors; empty where the epilogue has none.
+    pub bias: &'a [f32],
+    /// An array like the output; empty where the epilogue has none.
+    pub residual: &'a [f32],
+    /// Output image batch, in the kernel's layout. Its old contents do not matter.
+    pub y: &'a mut [f32],
+}
+
+/// One row of the table of convolution kernels.
+pub struct ConvKernel {
+    /// Name, tile and tier.
+    pub id: KernelId,
+    /// Layout of the input.
+    pub x: Layout,
+    /// Layout of the output and of the residual.
+    pub y: Layout,
+    /// True for the problems that the kernel computes.
+    pub accepts: fn(&Conv2d) -> bool,
+    /// Good blocks for a problem on a machine, before any measurement.
+    pub blocks: fn(&Conv2d, &crate::Cpu) -> ConvBlocks,
+    /// Length of the packed weights, in f32.
+    pub packed_len: fn(&Conv2d) -> usize,
+    /// Packs weights `[oc][ic / groups][kh][kw]`.
+    pub pack: fn(&Conv2d, w: &[f32], packed: &mut [f32]),
+    /// Length of the scratch for a number of threads, in f32.
+    pub scratch_len: fn(&Conv2d, &ConvBlocks, threads: usize) -> usize,
+    /// Computes the convolution.
+    pub run: fn(&Conv2d, &ConvBlocks, ConvArgs<'_>, Ctx<'_>),
+}
+
+/// Every convolution kernel, in the order in which a choice looks at them.
+pub static ROWS: &[&ConvKernel] = &[];

@@ -1,0 +1,62 @@
+//! Each tier's vector operations against plain f32 arithmetic.
+
+use super::*;
+
+struct Operations;
+
+impl SimdOp for Operations {
+    type Output = ();
+
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        let v = I::LANES;
+        let a: Vec<f32> = (0..v).map(|i| i as f32 * 1.25 - 4.6).collect();
+        let b: Vec<f32> = (0..v).map(|i| 3.5 - i as f32).collect();
+        let (va, vb) = (isa.load(&a), isa.load(&b));
+        let expect = |name: &str, got: I::F, want: &dyn Fn(f32, f32) -> f32| {
+            let mut out = vec![0.0; v];
+            isa.store(&mut out, got);
+            for i in 0..v {
+                let want = want(a[i], b[i]);
+                assert!((out[i] - want).abs() <= 1e-6 * want.abs(), "{name} lane {i}: {} is not {want}", out[i]);
+            }
+        };
+        expect("add", isa.add(va, vb), &|a, b| a + b);
+        expect("sub", isa.sub(va, vb), &|a, b| a - b);
+        expect("mul", isa.mul(va, vb), &|a, b| a * b);
+        expect("div", isa.div(va, vb), &|a, b| a / b);
+        expect("fma", isa.fma(va, vb, va), &|a, b| a.mul_add(b, a));
+        expect("min", isa.min(va, vb), &f32::min);
+        expect("max", isa.max(va, vb), &f32::max);
+        expect("sqrt", isa.sqrt(isa.abs(va)), &|a, _| a.abs().sqrt());
+        expect("floor", isa.floor(va), &|a, _| a.floor());
+        expect("round", isa.round(va), &|a, _| a.round_ties_even());
+        expect("select", isa.select(isa.lt(va, vb), va, vb), &|a, b| if a < b { a } else { b });
+        expect("pow2", isa.pow2(isa.floor(va)), &|a, _| a.floor().exp2());
+        assert!((isa.sum(va) - a.iter().sum::<f32>()).abs() < 1e-4);
+        assert_eq!(isa.largest(va), a[v - 1]);
+        expect("max keeps a NaN of the second", isa.max(va, isa.splat(1.0)), &|a, _| a.max(1.0));
+        let mut nan = vec![0.0; v];
+        isa.store(&mut nan, isa.max(isa.zero(), isa.splat(f32::NAN)));
+        assert!(nan.iter().all(|x| x.is_nan()));
+        for n in 0..=v {
+            let mut out = vec![9.0; n];
+            isa.store_part(&mut out, isa.load_part(&a[..n]));
+            assert_eq!(out, a[..n], "part {n}");
+        }
+        let mut full = vec![0.0; v];
+        isa.store(&mut full, isa.load_part(&a[..v - 1]));
+        assert_eq!(full[v - 1], 0.0);
+    }
+}
+
+#[test]
+fn vector_operations_equal_plain_arithmetic_on_every_tier() {
+    Scalar::get().unwrap().dispatch(Operations);
+    if let Some(isa) = Avx2::get() {
+        isa.dispatch(Operations);
+    }
+    if let Some(isa) = Avx512::get() {
+        isa.dispatch(Operations);
+    }
+}

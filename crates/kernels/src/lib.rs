@@ -1,0 +1,19 @@
+//! How numbers are crunched: kernels for each problem and instruction set, their catalog, and the thread pool.
+//!
+//! This room knows no network, no file and no environment variable. It is the only room with `unsafe` and
+//! `std::arch` (the tensor crate's buffer aside). A kernel is a row of data plus one generic tile function over an
+//! instruction-set token ([`Isa`]); beside each stands a naive twin in `reference`, the oracle of its tests.
+//! A hot call allocates nothing: scratch sizes are asked up front and handed in with [`Ctx`].
+
+pub mod catalog;
+pub mod conv;
+mod cpu;
+pub mod gemm;
+mod isa;
+mod parallel;
+mod problem;
+
+pub use cpu::{Cache, Cpu};
+pub use isa::{Avx2, Avx512, Isa, Scalar, SimdOp, Tier, UnknownTier};
+pub use parallel::{Ctx, Pool, Shards, Task};
+pub use problem::{Conv2d, Epilogue, Pads, ProblemError, Unary};

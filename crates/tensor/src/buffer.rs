@@ -1,0 +1,197 @@
+//! Memory that numbers live in: 64-byte-aligned buffers, and shared bytes that are owned, mapped or static.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Alignment of every buffer, in bytes: one cache line, and one 512-bit vector. A line-crossing vector load halves
+/// the L1 rate.
+pub const ALIGN: usize = 64;
+
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; ALIGN]);
+
+/// A zero-initialised block of memory whose first byte stands at a multiple of [`ALIGN`].
+pub struct AlignedBuffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl AlignedBuffer {
+    /// A zeroed buffer of `len` bytes, or `None` when the memory is not to be had.
+    pub fn try_zeroed(len: usize) -> Option<Self> {
+        let lines = bytemuck::allocation::try_zeroed_vec(len.div_ceil(ALIGN)).ok()?;
+        Some(AlignedBuffer { lines, len })
+    }
+
+    /// A zeroed buffer of `len` bytes.
+    ///
+    /// # Panics
+    /// When the memory is not to be had; use [`AlignedBuffer::try_zeroed`] for sizes that come from a file.
+    pub fn zeroed(len: usize) -> Self {
+        AlignedBuffer { lines: bytemuck::allocation::zeroed_vec(len.div_ceil(ALIGN)), len }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when there is no byte.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+
+    /// The bytes, to be written.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+
+    /// The whole elements of type `T` that the buffer holds.
+    pub fn as_slice<T: bytemuck::Pod>(&self) -> &[T] {
+        let whole = self.len / size_of::<T>() * size_of::<T>();
+        bytemuck::cast_slice(&self.bytes()[..whole])
+    }
+
+    /// The whole elements of type `T` that the buffer holds, to be written.
+    pub fn as_mut_slice<T: bytemuck::Pod>(&mut self) -> &mut [T] {
+        let whole = self.len / size_of::<T>() * size_of::<T>();
+        bytemuck::cast_slice_mut(&mut self.bytes_mut()[..whole])
+    }
+}
+
+enum Store {
+    Owned(AlignedBuffer),
+    Mapped(memmap2::Mmap),
+    Static(&'static [u8]),
+}
+
+impl Store {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Store::Owned(buffer) => buffer.bytes(),
+            Store::Mapped(map) => map,
+            Store::Static(bytes) => bytes,
+        }
+    }
+}
+
+/// A shared, immutable range of bytes: cheap to clone and to cut, whatever the bytes live in.
+#[derive(Clone)]
+pub struct Bytes {
+    store: Arc<Store>,
+    range: Range<usize>,
+}
+
+impl Bytes {
+    /// Maps a file into memory; nothing is read until it is touched.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn map(file: &File) -> io::Result<Self> {
+        // SAFETY: the map is read-only and private. Another process that truncates the file while it is mapped can
+        // end this one with SIGBUS, as with every program that maps its input; no Rust reference outlives the map.
+        let map = unsafe { memmap2::MmapOptions::new().map_copy_read_only(file)? };
+        Ok(Self::whole(Store::Mapped(map)))
+    }
+
+    /// The part `range` of these bytes, or `None` when it does not lie inside them.
+    pub fn slice(&self, range: Range<usize>) -> Option<Self> {
+        let inside = range.start <= range.end && range.end <= self.len();
+        inside.then(|| Bytes {
+            store: Arc::clone(&self.store),
+            range: self.range.start + range.start..self.range.start + range.end,
+        })
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// True when there is no byte.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
+    /// Lets the operating system drop the pages of a mapped range; they are read again when touched. Called once
+    /// weights are packed, so that a model does not stand in memory twice. Does nothing for other bytes.
+    pub fn release(&self) {
+        if let Store::Mapped(map) = &*self.store {
+            // SAFETY: the map is a read-only view of a file and is never written, so a dropped page is read back
+            // from the file with the same contents.
+            let advised = unsafe {
+                map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, self.range.start, self.range.len())
+            };
+            // Only an optimization: a system that refuses keeps the pages.
+            let _refused = advised.is_err();
+        }
+    }
+
+    fn whole(store: Store) -> Self {
+        let range = 0..store.bytes().len();
+        Bytes { store: Arc::new(store), range }
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.store.bytes()[self.range.clone()]
+    }
+}
+
+impl From<AlignedBuffer> for Bytes {
+    fn from(buffer: AlignedBuffer) -> Self {
+        Self::whole(Store::Owned(buffer))
+    }
+}
+
+impl From<&'static [u8]> for Bytes {
+    fn from(bytes: &'static [u8]) -> Self {
+        Self::whole(Store::Static(bytes))
+    }
+}
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bytes({})", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_and_zeroed() {
+        let mut buffer = AlignedBuffer::zeroed(70);
+        assert_eq!(buffer.bytes().as_ptr().addr() % ALIGN, 0);
+        assert!(buffer.bytes().iter().all(|&b| b == 0));
+        assert_eq!(buffer.as_slice::<f32>().len(), 17);
+        buffer.as_mut_slice::<f32>()[16] = 1.0;
+        assert_eq!(buffer.as_slice::<f32>()[16], 1.0);
+        assert!(AlignedBuffer::try_zeroed(usize::MAX - 64).is_none());
+    }
+
+    #[test]
+    fn mapped_bytes_survive_release() {
+        let path = std::env::temp_dir().join(format!("tilewise-map-{}", std::process::id()));
+        std::fs::write(&path, [7u8; 10_000]).unwrap();
+        let bytes = Bytes::map(&File::open(&path).unwrap()).unwrap();
+        let part = bytes.slice(5_000..9_000).unwrap();
+        assert!(part.iter().all(|&b| b == 7));
+        part.release();
+        assert!(part.iter().all(|&b| b == 7));
+        assert!(bytes.slice(1..10_001).is_none());
+        std::fs::remove_file(path).unwrap();
+    }
+}
