@@ -204,7 +204,8 @@ impl Shared {
             }
             self.parked[id].store(true, Ordering::SeqCst);
             let fresh = self.state.load(Ordering::SeqCst);
-            if !(fresh & OPEN != 0 && fresh / EPOCH != seen) && !self.stop.load(Ordering::SeqCst) {
+            let news = fresh & OPEN != 0 && fresh / EPOCH != seen;
+            if !news && !self.stop.load(Ordering::SeqCst) {
                 std::thread::park();
             }
             self.parked[id].store(false, Ordering::SeqCst);

@@ -1,0 +1,11 @@
+//! Naive safe loops, one a problem: the oracle of every kernel test and the last resort of every choice.
+//!
+//! Sums are accumulated in f64, so that a kernel's rounding is measured against something better than itself.
+
+mod conv;
+mod gemm;
+mod unary;
+
+pub use conv::conv2d;
+pub use gemm::gemm;
+pub use unary::unary;
