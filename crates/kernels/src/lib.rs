@@ -14,6 +14,8 @@ mod math;
 mod parallel;
 mod problem;
 pub mod reference;
+#[cfg(test)]
+mod testing;
 
 pub use cpu::{Cache, Cpu};
 pub use isa::{Avx2, Avx512, Isa, Scalar, SimdOp, Tier, UnknownTier};
