@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tilewise_tensor::Tensor;
 
 use crate::graph::{Constant, Graph, Node, NodeId, Origin, Value, ValueId};
-use crate::{Arg, Args, GraphError, Op, OpError, Operator, ValueType};
+use crate::{Arg, Args, GraphError, Op, OpError, ValueType};
 
 impl Graph {
     /// Adds an input of a run.
@@ -31,7 +31,12 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError::Op`] when the rule refuses the inputs.
-    pub fn add_node(&mut self, name: &str, op: impl Into<Op>, inputs: &[Option<ValueId>]) -> Result<Vec<ValueId>, GraphError> {
+    pub fn add_node(
+        &mut self,
+        name: &str,
+        op: impl Into<Op>,
+        inputs: &[Option<ValueId>],
+    ) -> Result<Vec<ValueId>, GraphError> {
         let op = op.into();
         let types = self.infer_node(name, &op, inputs, &[])?;
         let names: Vec<String> =

@@ -49,19 +49,22 @@ impl Graph {
 
     /// The outputs of a node, where they are small and follow from what is known; else nothing.
     fn values_of(&self, node: &crate::Node, known: &[Option<Tensor>]) -> Result<Vec<Tensor>, GraphError> {
-        if let Op::Shape(_) | Op::Size(_) = node.op {
-            let ty = node.inputs.first().copied().flatten().map(|id| &self.value(id).ty);
-            let Some(shape) = ty.and_then(ValueType::known_shape) else { return Ok(Vec::new()) };
-            return Ok(match &node.op {
-                Op::Shape(op) => vec![op.of(&shape)],
-                _ => vec![Tensor::scalar(tilewise_tensor::numel(&shape).unwrap_or(usize::MAX) as i64)],
-            });
+        // Shape and Size look at the type of their input alone, so they are known before it is.
+        let lengths = || {
+            let input = node.inputs.first().copied().flatten()?;
+            self.value(input).ty.known_shape()
+        };
+        if let Op::Shape(op) = &node.op {
+            return Ok(lengths().map(|shape| op.of(&shape)).into_iter().collect());
         }
-        let sizes = node.outputs.iter().map(|&id| {
+        if let Op::Size(_) = &node.op {
+            let count = lengths().and_then(|shape| i64::try_from(tilewise_tensor::numel(&shape)?).ok());
+            return Ok(count.map(Tensor::scalar).into_iter().collect());
+        }
+        let small = node.outputs.iter().all(|&id| {
             let ty = &self.value(id).ty;
-            ty.numel().and_then(|n| n.checked_mul(ty.dtype.size()))
+            ty.numel().and_then(|n| n.checked_mul(ty.dtype.size())).is_some_and(|bytes| bytes <= LARGEST_VALUE)
         });
-        let small = sizes.map(|size| size.is_some_and(|s| s <= LARGEST_VALUE)).all(|small| small);
         let mut inputs = Vec::with_capacity(node.inputs.len());
         for id in &node.inputs {
             let value = id.map(|id| known[id.index()].clone().or_else(|| self.small_constant(id)));

@@ -33,11 +33,7 @@ impl<'a> Interpreter<'a> {
     ///
     /// # Errors
     /// [`GraphError::Input`] for inputs that do not fit, [`GraphError::Op`] for operators that cannot be evaluated.
-    pub fn run(
-        &self,
-        inputs: &[Tensor],
-        mut observe: impl FnMut(ValueId, &Tensor),
-    ) -> Result<Vec<Tensor>, GraphError> {
+    pub fn run(&self, inputs: &[Tensor], mut observe: impl FnMut(ValueId, &Tensor)) -> Result<Vec<Tensor>, GraphError> {
         let graph = self.graph;
         let mut values: HashMap<ValueId, Tensor> = HashMap::new();
         check_inputs(graph, inputs)?;

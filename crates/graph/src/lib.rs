@@ -11,7 +11,6 @@ mod infer;
 mod interpret;
 pub mod ops;
 pub mod passes;
-mod text;
 mod types;
 mod verify;
 

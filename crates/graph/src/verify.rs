@@ -20,7 +20,8 @@ impl Graph {
                 }
             }
             for (index, output) in node.outputs.iter().enumerate() {
-                let made = matches!(self.value(*output).origin, Origin::Node { node, index: i } if node == id && i == index);
+                let made =
+                    matches!(self.value(*output).origin, Origin::Node { node, index: i } if node == id && i == index);
                 if !made {
                     return broken(format!("output {index} of node '{}' has another maker", node.name));
                 }

@@ -134,8 +134,7 @@ impl Binary {
         wrap: impl Fn(i128) -> T,
     ) -> Result<Vec<Tensor>, OpError> {
         let (a, b) = (x.values::<T>()?, y.values::<T>()?);
-        let out: Option<Vec<T>> =
-            pairs.map(|(i, j)| Some(wrap(self.0.at_ints(a[i].into(), b[j].into())?))).collect();
+        let out: Option<Vec<T>> = pairs.map(|(i, j)| Some(wrap(self.0.at_ints(a[i].into(), b[j].into())?))).collect();
         let out = out.ok_or_else(|| OpError::invalid("integer division by zero"))?;
         Ok(vec![Tensor::from_slice(shape, &out)?])
     }

@@ -33,7 +33,6 @@ enum Number {
 }
 
 impl Number {
-
     fn float(self) -> f64 {
         match self {
             Number::Int(x) => x as f64,
@@ -79,8 +78,12 @@ pub(crate) fn convert(x: &Tensor, to: DType) -> Result<Tensor, OpError> {
     Ok(match to {
         DType::F32 => Tensor::from_slice(x.shape(), &numbers.iter().map(|n| n.float() as f32).collect::<Vec<_>>()),
         DType::F64 => Tensor::from_slice(x.shape(), &numbers.iter().map(|n| n.float()).collect::<Vec<_>>()),
-        DType::F16 => Tensor::from_slice(x.shape(), &numbers.iter().map(|n| f16::from_f64(n.float())).collect::<Vec<_>>()),
-        DType::BF16 => Tensor::from_slice(x.shape(), &numbers.iter().map(|n| bf16::from_f64(n.float())).collect::<Vec<_>>()),
+        DType::F16 => {
+            Tensor::from_slice(x.shape(), &numbers.iter().map(|n| f16::from_f64(n.float())).collect::<Vec<_>>())
+        }
+        DType::BF16 => {
+            Tensor::from_slice(x.shape(), &numbers.iter().map(|n| bf16::from_f64(n.float())).collect::<Vec<_>>())
+        }
         DType::I64 => integer!(i64),
         DType::I32 => integer!(i32),
         DType::I16 => integer!(i16),

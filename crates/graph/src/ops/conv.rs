@@ -85,7 +85,8 @@ impl Operator for Conv {
                     for i in 0..icg {
                         let at = (image * ic + o / ocg * icg + i) * plane;
                         let from = (o * icg + i) * taps;
-                        let products = place.iter().map(|&(tap, pixel)| f64::from(xs[at + pixel]) * f64::from(ws[from + tap]));
+                        let products =
+                            place.iter().map(|&(tap, pixel)| f64::from(xs[at + pixel]) * f64::from(ws[from + tap]));
                         sum += products.sum::<f64>();
                     }
                     sum += residual.as_ref().map_or(0.0, |r| f64::from(r[y.len()]));

@@ -7,6 +7,7 @@ mod binary;
 mod cast;
 mod conv;
 mod reshape;
+mod shape;
 mod spatial;
 mod support;
 mod unary;
@@ -20,6 +21,7 @@ pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
 pub use conv::Conv;
 pub use reshape::Reshape;
+pub use shape::{Shape, Size};
 pub use spatial::{AutoPad, Window};
 pub use unary::Unary;
 
@@ -171,4 +173,4 @@ macro_rules! operators {
     };
 }
 
-operators! { Binary, Cast, Conv, Reshape, Unary }
+operators! { Binary, Cast, Conv, Reshape, Shape, Size, Unary }

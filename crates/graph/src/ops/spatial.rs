@@ -114,7 +114,10 @@ impl Window {
                 });
                 pairs.collect::<Vec<_>>()
             };
-            places = places.iter().flat_map(|outer| (0..self.output[axis]).map(|p| extend(outer, p)).collect::<Vec<_>>()).collect();
+            places = places
+                .iter()
+                .flat_map(|outer| (0..self.output[axis]).map(|p| extend(outer, p)).collect::<Vec<_>>())
+                .collect();
         }
         places
     }

@@ -31,8 +31,16 @@ pub(crate) fn floats(tensor: &Tensor) -> Result<Cow<'_, [f32]>, OpError> {
         DType::F16 => Ok(tensor.values::<f16>()?.iter().map(|x| x.to_f32()).collect()),
         DType::BF16 => Ok(tensor.values::<bf16>()?.iter().map(|x| x.to_f32()).collect()),
         DType::F64 => Ok(tensor.values::<f64>()?.iter().map(|&x| x as f32).collect()),
-        DType::F32 | DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U64 | DType::U32 | DType::U16
-        | DType::U8 | DType::Bool => Ok(tensor.values::<f32>()?),
+        DType::F32
+        | DType::I64
+        | DType::I32
+        | DType::I16
+        | DType::I8
+        | DType::U64
+        | DType::U32
+        | DType::U16
+        | DType::U8
+        | DType::Bool => Ok(tensor.values::<f32>()?),
     }
 }
 
@@ -46,7 +54,14 @@ pub(crate) fn from_floats(dtype: DType, shape: &[usize], values: Vec<f32>) -> Re
         DType::BF16 => narrow(shape, &values, bf16::from_f32),
         DType::F64 => narrow(shape, &values, f64::from),
         DType::F32 => Ok(Tensor::from_slice(shape, &values)?),
-        DType::I64 | DType::I32 | DType::I16 | DType::I8 | DType::U64 | DType::U32 | DType::U16 | DType::U8
+        DType::I64
+        | DType::I32
+        | DType::I16
+        | DType::I8
+        | DType::U64
+        | DType::U32
+        | DType::U16
+        | DType::U8
         | DType::Bool => Err(OpError::unsupported(format!("elements of type {dtype}"))),
     }
 }

@@ -49,7 +49,8 @@ impl Operator for Unary {
     fn infer(&self, args: &Args<'_>) -> Result<Vec<ValueType>, OpError> {
         let x = args.at(0)?;
         let integral = matches!(self.0, Function::Abs | Function::Neg | Function::Identity | Function::Relu);
-        if !x.dtype().is_float() && !(integral && is_signed(x.dtype())) {
+        let fits = x.dtype().is_float() || (integral && is_signed(x.dtype()));
+        if !fits {
             return Err(OpError::invalid(format!("expected floating-point elements, got {}", x.dtype())));
         }
         Ok(vec![x.ty.clone()])
