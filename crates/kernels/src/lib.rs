@@ -11,6 +11,7 @@ mod cpu;
 pub mod gemm;
 mod isa;
 mod math;
+pub mod measure;
 mod parallel;
 mod problem;
 pub mod reference;
