@@ -16,6 +16,6 @@ mod problem;
 pub mod reference;
 
 pub use cpu::{Cache, Cpu};
-pub use isa::{Avx2, Avx512, Isa, Scalar, SimdOp, Tier, UnknownTier};
+pub use isa::{Avx2, Avx512, Isa, MAX_LANES, Scalar, SimdOp, Tier, UnknownTier};
 pub use parallel::{Ctx, Pool, Shards, Task};
 pub use problem::{Conv2d, Epilogue, Pads, ProblemError, Unary};
