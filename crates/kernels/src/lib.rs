@@ -8,12 +8,18 @@
 pub mod catalog;
 pub mod conv;
 mod cpu;
+pub mod eltwise;
 pub mod gemm;
 mod isa;
 mod math;
 mod parallel;
+pub mod pool;
 mod problem;
+pub mod reduce;
 pub mod reference;
+mod rows;
+#[cfg(test)]
+mod trial;
 
 pub use cpu::{Cache, Cpu};
 pub use isa::{Avx2, Avx512, Isa, MAX_LANES, Scalar, SimdOp, Tier, UnknownTier};

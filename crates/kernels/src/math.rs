@@ -3,12 +3,68 @@
 //! Each is a range reduction and a polynomial, with an error of about two units in the last place. A NaN passes
 //! through: limits are written `max(limit, x)`, which keeps a NaN in `x` (see [`Isa`]).
 
-use crate::{Isa, Unary};
+use crate::{Isa, MAX_LANES, SimdOp, Unary};
 
-/// Applies `f` to each lane. The match is outside of any loop of the callers' once inlined, and costs one
-/// predictable branch where it is not.
+/// Applies `f` to each lane, for epilogues: the activations of a few instructions are inlined, the long ones called.
+///
+/// An epilogue applies its activation to every register of a tile, and stands in the program once a kernel: all
+/// functions in all these places are megabytes of code.
 #[inline(always)]
 pub(crate) fn apply<I: Isa>(isa: I, f: Unary, x: I::F) -> I::F {
+    match f {
+        Unary::Identity => x,
+        Unary::Relu => isa.max(isa.zero(), x),
+        Unary::Clip { lo, hi } => limit(isa, x, lo, hi),
+        Unary::LeakyRelu { alpha } => isa.select(isa.lt(x, isa.zero()), isa.mul(isa.splat(alpha), x), x),
+        Unary::HardSigmoid { alpha, beta } => hard_sigmoid(isa, x, alpha, beta),
+        Unary::HardSwish => isa.mul(x, hard_sigmoid(isa, x, 1.0 / 6.0, 0.5)),
+        Unary::Elu { .. }
+        | Unary::Selu { .. }
+        | Unary::Sigmoid
+        | Unary::Swish { .. }
+        | Unary::Tanh
+        | Unary::Gelu
+        | Unary::GeluTanh
+        | Unary::Erf
+        | Unary::Mish
+        | Unary::Softplus
+        | Unary::Softsign
+        | Unary::Exp
+        | Unary::Log
+        | Unary::Sqrt
+        | Unary::Reciprocal
+        | Unary::Abs
+        | Unary::Neg
+        | Unary::Floor
+        | Unary::Ceil
+        | Unary::Round => {
+            let mut lanes = [0.0; MAX_LANES];
+            isa.store(&mut lanes, x);
+            isa.dispatch(Called { f, lanes: &mut lanes });
+            isa.load(&lanes)
+        }
+    }
+}
+
+/// A function that is called: `dispatch` is where inlining ends.
+struct Called<'a> {
+    f: Unary,
+    lanes: &'a mut [f32; MAX_LANES],
+}
+
+impl SimdOp for Called<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        let y = apply_inlined(isa, self.f, isa.load(self.lanes));
+        isa.store(self.lanes, y);
+    }
+}
+
+/// Applies `f` to each lane, all functions inlined: for the loops of elementwise kernels.
+#[inline(always)]
+pub(crate) fn apply_inlined<I: Isa>(isa: I, f: Unary, x: I::F) -> I::F {
     let c = |v: f32| isa.splat(v);
     let below_zero = |yes: I::F| isa.select(isa.lt(x, isa.zero()), yes, x);
     match f {
@@ -19,9 +75,9 @@ pub(crate) fn apply<I: Isa>(isa: I, f: Unary, x: I::F) -> I::F {
         Unary::Elu { alpha } => below_zero(isa.mul(c(alpha), exp_m1(isa, x))),
         Unary::Selu { alpha, gamma } => isa.mul(c(gamma), below_zero(isa.mul(c(alpha), exp_m1(isa, x)))),
         Unary::Sigmoid => sigmoid(isa, x),
-        Unary::HardSigmoid { alpha, beta } => limit(isa, isa.fma(c(alpha), x, c(beta)), 0.0, 1.0),
+        Unary::HardSigmoid { alpha, beta } => hard_sigmoid(isa, x, alpha, beta),
         Unary::Swish { alpha } => isa.mul(x, sigmoid(isa, isa.mul(c(alpha), x))),
-        Unary::HardSwish => isa.mul(x, limit(isa, isa.fma(x, c(1.0 / 6.0), c(0.5)), 0.0, 1.0)),
+        Unary::HardSwish => isa.mul(x, hard_sigmoid(isa, x, 1.0 / 6.0, 0.5)),
         Unary::Tanh => tanh(isa, x),
         Unary::Gelu => {
             let half = isa.mul(c(0.5), x);
@@ -56,6 +112,11 @@ fn negated<I: Isa>(isa: I, x: I::F) -> I::F {
 #[inline(always)]
 fn limit<I: Isa>(isa: I, x: I::F, lo: f32, hi: f32) -> I::F {
     isa.min(isa.splat(hi), isa.max(isa.splat(lo), x))
+}
+
+#[inline(always)]
+fn hard_sigmoid<I: Isa>(isa: I, x: I::F, alpha: f32, beta: f32) -> I::F {
+    limit(isa, isa.fma(isa.splat(alpha), x, isa.splat(beta)), 0.0, 1.0)
 }
 
 /// Horner's scheme, highest power first.

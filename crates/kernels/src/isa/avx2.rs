@@ -151,6 +151,12 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M {
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
+    }
+
+    #[inline(always)]
     fn select(self, mask: Self::M, yes: Self::F, no: Self::F) -> Self::F {
         // SAFETY: the token exists only where the machine has the instruction set.
         unsafe { _mm256_blendv_ps(no, yes, mask) }

@@ -152,6 +152,12 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M {
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) }
+    }
+
+    #[inline(always)]
     fn select(self, mask: Self::M, yes: Self::F, no: Self::F) -> Self::F {
         // SAFETY: the token exists only where the machine has the instruction set.
         unsafe { _mm512_mask_blend_ps(mask, no, yes) }

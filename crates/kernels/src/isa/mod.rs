@@ -156,6 +156,8 @@ pub trait Isa: Copy + Send + Sync + 'static {
     fn round(self, a: Self::F) -> Self::F;
     /// Lanes where a < b.
     fn lt(self, a: Self::F, b: Self::F) -> Self::M;
+    /// Lanes where a = b; a NaN is equal to nothing.
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M;
     /// `yes` where the mask is set, else `no`.
     fn select(self, mask: Self::M, yes: Self::F, no: Self::F) -> Self::F;
     /// 2 to the power of `n`, for integral `n` from -126 to 127.

@@ -127,6 +127,11 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M {
+        std::array::from_fn(|i| a[i] == b[i])
+    }
+
+    #[inline(always)]
     fn select(self, mask: Self::M, yes: Self::F, no: Self::F) -> Self::F {
         std::array::from_fn(|i| if mask[i] { yes[i] } else { no[i] })
     }

@@ -32,6 +32,9 @@ impl SimdOp for Operations {
         expect("floor", isa.floor(va), &|a, _| a.floor());
         expect("round", isa.round(va), &|a, _| a.round_ties_even());
         expect("select", isa.select(isa.lt(va, vb), va, vb), &|a, b| if a < b { a } else { b });
+        let nan = isa.splat(f32::NAN);
+        expect("eq", isa.select(isa.eq(va, va), va, vb), &|a, _| a);
+        expect("a NaN equals nothing", isa.select(isa.eq(nan, nan), va, vb), &|_, b| b);
         expect("pow2", isa.pow2(isa.floor(va)), &|a, _| a.floor().exp2());
         expect("scale to the smallest normals", isa.scale(va, isa.splat(-127.0)), &|a, _| a * 0.5 * 2f32.powi(-126));
         expect("scale to the largest", isa.scale(va, isa.splat(120.0)), &|a, _| a * 2f32.powi(120));
