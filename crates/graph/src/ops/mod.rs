@@ -21,6 +21,7 @@ mod matmul;
 mod numeric;
 mod pool;
 mod qlinear;
+mod qlinear_elementwise;
 mod quantize;
 mod reduce;
 mod reshape;
@@ -52,6 +53,9 @@ pub use lrn::LRN;
 pub use matmul::MatMul;
 pub use pool::{AveragePool, LpPool, MaxPool};
 pub use qlinear::{ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul};
+pub use qlinear_elementwise::{
+    QLinearAdd, QLinearConcat, QLinearGlobalAveragePool, QLinearLeakyRelu, QLinearMul, QLinearSigmoid,
+};
 pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QuantizeLinear};
 pub use reduce::{Reduce, ReduceFn};
 pub use reshape::Reshape;
@@ -238,8 +242,14 @@ operators! {
     MatMulInteger,
     MaxPool,
     MeanVarianceNormalization,
+    QLinearAdd,
+    QLinearConcat,
     QLinearConv,
+    QLinearGlobalAveragePool,
+    QLinearLeakyRelu,
     QLinearMatMul,
+    QLinearMul,
+    QLinearSigmoid,
     QuantizeLinear,
     RMSNormalization,
     Reduce,

@@ -78,7 +78,7 @@ macro_rules! convolutions {
 convolutions!(ConvInteger, QLinearConv);
 
 /// Checks a scale or zero point: one number, or one for each index of the axis of length `each`.
-fn check_parameter(arg: &Arg<'_>, what: &str, types: &[DType], each: Option<&Dim>) -> Result<(), OpError> {
+pub(super) fn check_parameter(arg: &Arg<'_>, what: &str, types: &[DType], each: Option<&Dim>) -> Result<(), OpError> {
     expect_dtype(arg, what, types)?;
     match (arg.shape(), each) {
         (None | Some([] | [Dim::Known(1)]), _) => Ok(()),

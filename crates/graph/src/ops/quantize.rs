@@ -234,7 +234,8 @@ impl Operator for DynamicQuantizeLinear {
         let values = x.values::<f32>()?;
         let (low, high) = values.iter().fold((0.0f32, 0.0f32), |(low, high), &x| (low.min(x), high.max(x)));
         // Zeros alone quantize with any scale.
-        let scale = if high == low { 1.0 } else { high - low } / 255.0;
+        let span = if high == low { 1.0 } else { high - low };
+        let scale = span / 255.0;
         let zero = (-low / scale).clamp(0.0, 255.0).round_ties_even();
         let levels = values.iter().map(|x| (f64::from(x / scale), zero as i128));
         Ok(vec![store_levels(DType::U8, x.shape(), levels)?, Tensor::scalar(scale), Tensor::scalar(zero as u8)])
