@@ -1,7 +1,7 @@
 //! Lowering of convolutions: the problem, the choice of a kernel, packed weights and the step.
 
-use tilewise_graph::ops;
 use tilewise_graph::ValueId;
+use tilewise_graph::ops;
 use tilewise_kernels::conv::{self, ConvArgs, ConvBlocks, ConvKernel};
 use tilewise_kernels::{Conv2d, Ctx, Epilogue, Pads};
 
@@ -38,7 +38,8 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
     let bias = bias.map_or(Ok(BufferId::NONE), |id| lowering.bias(id, problem.oc))?;
     let sizes = vec![problem.oc, problem.ic, problem.kh, problem.kw, problem.groups];
     let form = Form { name: kernel.id.name, sizes };
-    let w = lowering.packed_f32(w, form, (kernel.packed_len)(&problem), |w, packed| (kernel.pack)(&problem, w, packed))?;
+    let w =
+        lowering.packed_f32(w, form, (kernel.packed_len)(&problem), |w, packed| (kernel.pack)(&problem, w, packed))?;
     let scratch = lowering.scratch((kernel.scratch_len)(&problem, &blocks, lowering.cpu.cores));
     let y = lowering.make(y, layout(kernel.y))?;
     lowering.push(NewStep {

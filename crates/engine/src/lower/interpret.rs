@@ -42,8 +42,11 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>) -> Result<(),
         writes: &writes,
         run: Box::new(move |memory| {
             let fail = |source| RunError::Op { node: name.clone(), op: op.name().to_owned(), source };
-            let tensors: Vec<Option<Tensor>> =
-                inputs.iter().map(|operand| operand.as_ref().map(|operand| operand.gather(memory)).transpose()).collect::<Result<_, _>>().map_err(fail)?;
+            let tensors: Vec<Option<Tensor>> = inputs
+                .iter()
+                .map(|operand| operand.as_ref().map(|operand| operand.gather(memory)).transpose())
+                .collect::<Result<_, _>>()
+                .map_err(fail)?;
             let operands: Vec<Option<&Tensor>> = tensors.iter().map(Option::as_ref).collect();
             let results = op.eval(&operands).map_err(fail)?;
             for (operand, result) in outputs.iter().zip(results) {

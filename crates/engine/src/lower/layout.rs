@@ -103,7 +103,9 @@ impl Lowering<'_> {
             Layout::Blocked => {
                 let plain = self.shape(id);
                 let form = Form { name: "blocked", sizes: vec![self.lanes()] };
-                self.packed_f32(id, form, numel(&stored).unwrap_or(0), |values, packed| block(&plain, &stored, values, packed))
+                self.packed_f32(id, form, numel(&stored).unwrap_or(0), |values, packed| {
+                    block(&plain, &stored, values, packed)
+                })
             }
         }
     }

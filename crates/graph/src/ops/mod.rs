@@ -7,6 +7,9 @@ mod arg_reduce;
 mod batch_norm;
 mod binary;
 mod cast;
+mod clamp;
+mod classify;
+mod compare;
 mod conv;
 mod conv_transpose;
 mod cum_sum;
@@ -16,8 +19,10 @@ mod global_pool;
 mod group_norm;
 mod layer_norm;
 mod line_norm;
+mod logic;
 mod lrn;
 mod matmul;
+mod movement;
 mod numeric;
 mod pool;
 mod qlinear;
@@ -25,10 +30,15 @@ mod qlinear_elementwise;
 mod quantize;
 mod reduce;
 mod reshape;
+mod select;
 mod shape;
 mod softmax;
 mod spatial;
 mod support;
+#[cfg(test)]
+mod testing;
+mod threshold;
+mod trig;
 mod unary;
 
 use tilewise_tensor::{DType, Tensor};
@@ -40,6 +50,9 @@ pub use arg_reduce::{ArgMax, ArgMin};
 pub use batch_norm::BatchNormalization;
 pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
+pub use clamp::Clamp;
+pub use classify::{IsInf, IsNaN, Sign};
+pub use compare::{Compare, CompareFn};
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use cum_sum::CumSum;
@@ -49,6 +62,7 @@ pub use global_pool::{GlobalAveragePool, GlobalLpPool, GlobalMaxPool};
 pub use group_norm::{GroupNormalization, InstanceNormalization};
 pub use layer_norm::{LayerNormalization, RMSNormalization};
 pub use line_norm::{LpNormalization, MeanVarianceNormalization};
+pub use logic::{Logic, LogicFn, Not};
 pub use lrn::LRN;
 pub use matmul::MatMul;
 pub use pool::{AveragePool, LpPool, MaxPool};
@@ -59,9 +73,12 @@ pub use qlinear_elementwise::{
 pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QuantizeLinear};
 pub use reduce::{Reduce, ReduceFn};
 pub use reshape::Reshape;
+pub use select::Where;
 pub use shape::{Shape, Size};
 pub use softmax::{Hardmax, LogSoftmax, Softmax};
 pub use spatial::{AutoPad, Window};
+pub use threshold::{Celu, Shrink, ThresholdedRelu};
+pub use trig::{Trig, TrigFn};
 pub use unary::Unary;
 
 /// What a shape rule sees of one input.
@@ -219,6 +236,9 @@ operators! {
     BatchNormalization,
     Binary,
     Cast,
+    Celu,
+    Clamp,
+    Compare,
     Conv,
     ConvInteger,
     ConvTranspose,
@@ -233,15 +253,19 @@ operators! {
     GroupNormalization,
     Hardmax,
     InstanceNormalization,
+    IsInf,
+    IsNaN,
     LRN,
     LayerNormalization,
     LogSoftmax,
+    Logic,
     LpNormalization,
     LpPool,
     MatMul,
     MatMulInteger,
     MaxPool,
     MeanVarianceNormalization,
+    Not,
     QLinearAdd,
     QLinearConcat,
     QLinearConv,
@@ -255,7 +279,12 @@ operators! {
     Reduce,
     Reshape,
     Shape,
+    Shrink,
+    Sign,
     Size,
     Softmax,
+    ThresholdedRelu,
+    Trig,
     Unary,
+    Where,
 }

@@ -15,7 +15,8 @@ const F32: usize = size_of::<f32>();
 pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [width, lanes]: [usize; 2]) -> ConvBlocks {
     let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
     let taps = p.kh * p.kw;
-    let ic = (cpu.l1d.size / 2 / (taps * width * F32) / x_lanes * x_lanes).max(x_lanes).min(icg.next_multiple_of(x_lanes));
+    let ic =
+        (cpu.l1d.size / 2 / (taps * width * F32) / x_lanes * x_lanes).max(x_lanes).min(icg.next_multiple_of(x_lanes));
     let row_bytes = icg * p.iw * p.stride[0] * F32;
     let most = (cpu.l2.size / 2 / row_bytes).saturating_sub(p.reach()[0] - 1).max(1);
     let fewest = p.oh().div_ceil(most);

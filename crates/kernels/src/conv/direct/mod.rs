@@ -72,9 +72,7 @@ pub(super) const fn row<I: Tiles, F: Family, const NV: usize>(name: &'static str
         blocks: |p, cpu| blocks::blocks(p, cpu, pixel_lanes::<I, F>(), [NV * I::LANES, I::LANES]),
         packed_len: |p| packed_len(p, I::LANES),
         pack: |p, w, packed| pack(p, w, packed, pixel_lanes::<I, F>(), I::LANES, NV * I::LANES),
-        scratch_len: |p, blocks, threads| {
-            threads * worker_scratch(p, blocks, &Input::new(p, pixel_lanes::<I, F>()))
-        },
+        scratch_len: |p, blocks, threads| threads * worker_scratch(p, blocks, &Input::new(p, pixel_lanes::<I, F>())),
         run: run::<I, F, NV>,
     }
 }
