@@ -19,6 +19,7 @@ use crate::{Dim, OpError, ValueType};
 
 pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
+pub(crate) use cast::convert;
 pub use conv::Conv;
 pub use reshape::Reshape;
 pub use shape::{Shape, Size};
