@@ -5,12 +5,22 @@
 
 mod binary;
 mod cast;
+mod clamp;
+mod classify;
+mod compare;
 mod conv;
+mod logic;
+mod movement;
 mod reshape;
+mod select;
 mod shape;
 mod spatial;
 mod support;
+mod threshold;
+mod trig;
 mod unary;
+#[cfg(test)]
+mod testing;
 
 use tilewise_tensor::{DType, Tensor};
 
@@ -20,10 +30,17 @@ use crate::{Dim, OpError, ValueType};
 pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
 pub(crate) use cast::convert;
+pub use clamp::Clamp;
+pub use classify::{IsInf, IsNaN, Sign};
+pub use compare::{Compare, CompareFn};
 pub use conv::Conv;
+pub use logic::{Logic, LogicFn, Not};
 pub use reshape::Reshape;
+pub use select::Where;
 pub use shape::{Shape, Size};
 pub use spatial::{AutoPad, Window};
+pub use threshold::{Celu, Shrink, ThresholdedRelu};
+pub use trig::{Trig, TrigFn};
 pub use unary::Unary;
 
 /// What a shape rule sees of one input.
@@ -174,4 +191,6 @@ macro_rules! operators {
     };
 }
 
-operators! { Binary, Cast, Conv, Reshape, Shape, Size, Unary }
+operators! {
+    Binary, Cast, Celu, Clamp, Compare, Conv, IsInf, IsNaN, Logic, Not, Reshape, Shape, Shrink, Sign, Size, ThresholdedRelu, Trig, Unary, Where,
+}
