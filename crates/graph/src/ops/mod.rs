@@ -16,11 +16,11 @@ mod select;
 mod shape;
 mod spatial;
 mod support;
+#[cfg(test)]
+mod testing;
 mod threshold;
 mod trig;
 mod unary;
-#[cfg(test)]
-mod testing;
 
 use tilewise_tensor::{DType, Tensor};
 
@@ -39,6 +39,7 @@ pub use reshape::Reshape;
 pub use select::Where;
 pub use shape::{Shape, Size};
 pub use spatial::{AutoPad, Window};
+pub(crate) use support::ints;
 pub use threshold::{Celu, Shrink, ThresholdedRelu};
 pub use trig::{Trig, TrigFn};
 pub use unary::Unary;

@@ -3,6 +3,8 @@
 mod common_subexpressions;
 mod dead_code;
 mod fold_constants;
+mod pattern;
+mod recognize_activations;
 mod rewriter;
 #[cfg(test)]
 mod testing;

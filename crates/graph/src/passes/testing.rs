@@ -5,28 +5,25 @@ use tilewise_tensor::{DType, Tensor, difference};
 use crate::{Dim, Graph, GraphError, evaluate};
 
 /// A network and what a pass makes of it. Blanks around lines do not count.
-pub(super) struct Case {
-    pub(super) what: &'static str,
-    pub(super) before: &'static str,
-    pub(super) after: &'static str,
+pub(super) struct Case<'a> {
+    pub(super) what: &'a str,
+    pub(super) before: &'a str,
+    pub(super) after: &'a str,
 }
 
 /// Runs a pass over every case and reports all that differ.
-pub(super) fn check(run: fn(&mut Graph) -> Result<usize, GraphError>, cases: &[Case]) {
+pub(super) fn check(run: fn(&mut Graph) -> Result<usize, GraphError>, cases: &[Case<'_>]) {
     let failures: Vec<String> = cases.iter().filter_map(|case| failure(run, case)).collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
 /// Runs a pass over networks that it must leave as they are.
-pub(super) fn check_unchanged(
-    run: fn(&mut Graph) -> Result<usize, GraphError>,
-    cases: &[(&'static str, &'static str)],
-) {
-    let cases: Vec<Case> = cases.iter().map(|&(what, text)| Case { what, before: text, after: text }).collect();
+pub(super) fn check_unchanged(run: fn(&mut Graph) -> Result<usize, GraphError>, cases: &[(&str, &str)]) {
+    let cases: Vec<Case<'_>> = cases.iter().map(|&(what, text)| Case { what, before: text, after: text }).collect();
     check(run, &cases);
 }
 
-fn failure(run: fn(&mut Graph) -> Result<usize, GraphError>, case: &Case) -> Option<String> {
+fn failure(run: fn(&mut Graph) -> Result<usize, GraphError>, case: &Case<'_>) -> Option<String> {
     let before = parse(case.before);
     let mut graph = before.clone();
     let changed = run(&mut graph).unwrap_or_else(|error| panic!("{}: {error}", case.what));
