@@ -104,18 +104,16 @@ impl<const KW: usize, const S: usize> Body<'_, KW, S> {
                     }
                 }
             } else {
-                let w: [I::F; KW] = std::array::from_fn(|kx| {
+                let mut w = [isa.zero(); KW];
+                for (kx, w) in w.iter_mut().enumerate() {
                     // SAFETY: `ky < kh` and `kx < kw`, and the weights hold `kh * kw` vectors.
-                    unsafe { isa.load_at(r.w, (ky * KW + kx) * I::LANES) }
-                });
-                // Input by input, so that each is loaded once and used by every output that it reaches.
-                for i in 0..(P - 1) * S + KW {
-                    // SAFETY: row `iy` and the columns of the tile's outputs stand inside the image.
-                    let x = unsafe { isa.load_at(r.x, x_at + i * I::LANES) };
-                    for (q, acc) in acc.iter_mut().enumerate() {
-                        if q * S <= i && i < q * S + KW {
-                            *acc = isa.fma(x, w[i - q * S], *acc);
-                        }
+                    *w = unsafe { isa.load_at(r.w, (ky * KW + kx) * I::LANES) };
+                }
+                for (q, acc) in acc.iter_mut().enumerate() {
+                    for (kx, &w) in w.iter().enumerate() {
+                        // SAFETY: row `iy` and the columns of the tile's outputs stand inside the image.
+                        let x = unsafe { isa.load_at(r.x, x_at + (q * S + kx) * I::LANES) };
+                        *acc = isa.fma(x, w, *acc);
                     }
                 }
             }

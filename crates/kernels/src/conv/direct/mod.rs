@@ -50,13 +50,12 @@ pub(super) fn whole_groups(p: &Conv2d, lanes: usize) -> bool {
 }
 
 /// The rows: widest pixel tile first, which loads least for each multiply-add.
-pub(super) static ROWS: [ConvKernel; 8] = [
+pub(super) static ROWS: [ConvKernel; 7] = [
     row::<Avx512, Direct, 2>("conv-direct_f32_14x32_avx512"),
     row::<Avx512, Direct, 3>("conv-direct_f32_9x48_avx512"),
     row::<Avx512, Direct, 4>("conv-direct_f32_6x64_avx512"),
     row::<Avx512, Direct, 1>("conv-direct_f32_28x16_avx512"),
     row::<Avx2, Direct, 2>("conv-direct_f32_6x16_avx2"),
-    row::<Avx2, Direct, 3>("conv-direct_f32_4x24_avx2"),
     row::<Avx2, Direct, 1>("conv-direct_f32_12x8_avx2"),
     row::<Scalar, Direct, 2>("conv-direct_f32_4x8_scalar"),
 ];
