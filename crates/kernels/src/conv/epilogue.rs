@@ -62,7 +62,15 @@ impl<'a> Finish<'a> {
     ///
     /// # Safety
     /// The task that calls is the only one that reaches these outputs.
-    pub(super) unsafe fn pass<I: Isa>(&self, isa: I, y: &Shards<'_, f32>, at: usize, pitch: usize, vectors: usize, len: usize) {
+    pub(super) unsafe fn pass<I: Isa>(
+        &self,
+        isa: I,
+        y: &Shards<'_, f32>,
+        at: usize,
+        pitch: usize,
+        vectors: usize,
+        len: usize,
+    ) {
         let Some(act) = self.rest else { return };
         for v in 0..vectors {
             let start = at + v * pitch;

@@ -213,7 +213,12 @@ fn results_do_not_depend_on_blocks_threads_or_place_in_the_batch() {
     for p in problems {
         let one = Conv2d { n: 1, ..p };
         let image = Operands::new(&one, |len| r.reals(len));
-        let batch = Operands { x: image.x.repeat(p.n), residual: image.residual.repeat(p.n), w: image.w.clone(), bias: image.bias.clone() };
+        let batch = Operands {
+            x: image.x.repeat(p.n),
+            residual: image.residual.repeat(p.n),
+            w: image.w.clone(),
+            bias: image.bias.clone(),
+        };
         for row in here().filter(|row| (row.accepts)(&p)) {
             let usual = run(row, &one, &(row.blocks)(&one, &cpu(row.id.tier, 1)), &image, &pools[0]);
             for _ in 0..3 {

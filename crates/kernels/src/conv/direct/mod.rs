@@ -71,9 +71,7 @@ pub(super) const fn row<I: Tiles, F: Family, const NV: usize>(name: &'static str
         blocks: |p, cpu| blocks::blocks(p, cpu, pixel_lanes::<I, F>(), [NV * I::LANES, I::LANES]),
         packed_len: |p| packed_len(p, I::LANES),
         pack: |p, w, packed| pack(p, w, packed, pixel_lanes::<I, F>(), I::LANES, NV * I::LANES),
-        scratch_len: |p, blocks, threads| {
-            threads * worker_scratch(p, blocks, &Input::new(p, pixel_lanes::<I, F>()))
-        },
+        scratch_len: |p, blocks, threads| threads * worker_scratch(p, blocks, &Input::new(p, pixel_lanes::<I, F>())),
         run: run::<I, F, NV>,
     }
 }
@@ -195,7 +193,7 @@ impl<I: Tiles> Run<'_, I> {
     fn task(&self, (n, group): (usize, usize), strip: usize, part: usize, scratch: &mut [f32]) {
         let p = self.p;
         let out = strip * self.rows..p.oh().min((strip + 1) * self.rows);
-        let source = self.input.strip(p, self.x, (n, group), out.clone(), scratch);
+        let source = self.input.strip(self.isa, p, self.x, (n, group), out.clone(), scratch);
         let (ocg, icg) = (p.oc / p.groups, p.ic / p.groups);
         let (rows, columns) = if self.input.flat { (1, out.len() * p.ow()) } else { (out.len(), p.ow()) };
         let begin = part * self.oc;

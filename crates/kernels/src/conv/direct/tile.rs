@@ -138,14 +138,10 @@ impl Tiles for Avx512 {
 }
 
 impl Tiles for Avx2 {
-    const BLOCKED: &'static [&'static [TileFn<Self>]] = &[
-        widths!(Avx2, false, 1: 1 2 3 4 5 6 7 8 9 10 11 12),
-        widths!(Avx2, false, 2: 1 2 3 4 5 6),
-    ];
-    const PLANAR: &'static [&'static [TileFn<Self>]] = &[
-        widths!(Avx2, true, 1: 1 2 3 4 5 6 7 8 9 10 11 12),
-        widths!(Avx2, true, 2: 1 2 3 4 5 6),
-    ];
+    const BLOCKED: &'static [&'static [TileFn<Self>]] =
+        &[widths!(Avx2, false, 1: 1 2 3 4 5 6 7 8 9 10 11 12), widths!(Avx2, false, 2: 1 2 3 4 5 6)];
+    const PLANAR: &'static [&'static [TileFn<Self>]] =
+        &[widths!(Avx2, true, 1: 1 2 3 4 5 6 7 8 9 10 11 12), widths!(Avx2, true, 2: 1 2 3 4 5 6)];
 }
 
 impl Tiles for Scalar {
