@@ -21,5 +21,5 @@ pub struct KernelId {
 
 /// Every kernel, family by family, in the order in which a choice looks at them.
 pub fn catalog() -> impl Iterator<Item = &'static KernelId> {
-    crate::conv::ROWS.iter().map(|row| &row.id)
+    crate::conv::ROWS.iter().map(|row| &row.id).chain(crate::gemm::ROWS.iter().map(|row| &row.id))
 }

@@ -14,8 +14,11 @@ mod math;
 mod parallel;
 mod problem;
 pub mod reference;
+#[cfg(test)]
+mod testing;
 
 pub use cpu::{Cache, Cpu};
 pub use isa::{Avx2, Avx512, Isa, Scalar, SimdOp, Tier, UnknownTier};
 pub use parallel::{Ctx, Pool, Shards, Task};
-pub use problem::{Conv2d, Epilogue, Pads, ProblemError, Unary};
+pub use problem::{Conv2d, Epilogue, Pads, ProblemError};
+pub use tilewise_tensor::Unary;

@@ -1,0 +1,2 @@
+//! How networks, tensors and photos come in and go out.
+

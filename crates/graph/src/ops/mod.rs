@@ -1,0 +1,176 @@
+//! Operators: a closed list, one file an operator or family of operators that differ in a formula only.
+//!
+//! A file holds the attributes (`operator!`), the shape rule and the reference evaluation. To add an operator, write
+//! its file, add its row to `operators!` below, and name it in the importer's table.
+
+mod binary;
+mod cast;
+mod conv;
+mod reshape;
+mod shape;
+mod spatial;
+mod support;
+mod unary;
+
+use tilewise_tensor::{DType, Tensor};
+
+use crate::attr::{Attr, AttrMap, Attributes};
+use crate::{Dim, OpError, ValueType};
+
+pub use binary::{Binary, BinaryFn};
+pub use cast::Cast;
+pub use conv::Conv;
+pub use reshape::Reshape;
+pub use shape::{Shape, Size};
+pub use spatial::{AutoPad, Window};
+pub use unary::Unary;
+
+/// What a shape rule sees of one input.
+#[derive(Clone, Copy, Debug)]
+pub struct Arg<'a> {
+    /// Its type, as far as known.
+    pub ty: &'a ValueType,
+    /// Its value, where it is known before any run.
+    pub value: Option<&'a Tensor>,
+}
+
+impl<'a> Arg<'a> {
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.ty.dtype
+    }
+
+    /// The shape, where the number of axes is known.
+    pub fn shape(&self) -> Option<&'a [Dim]> {
+        self.ty.shape.as_deref()
+    }
+
+    /// The number of axes.
+    pub fn rank(&self) -> Option<usize> {
+        self.ty.rank()
+    }
+
+    /// The value as integers, where it is known.
+    ///
+    /// # Errors
+    /// [`OpError::Tensor`] when it holds no i64 or i32.
+    pub fn ints(&self) -> Result<Option<Vec<i64>>, OpError> {
+        self.value.map(support::ints).transpose()
+    }
+}
+
+/// What a shape rule sees: the inputs, `None` where an optional one is not given.
+pub struct Args<'a>(&'a [Option<Arg<'a>>]);
+
+impl<'a> Args<'a> {
+    /// The inputs of one node.
+    pub fn new(inputs: &'a [Option<Arg<'a>>]) -> Self {
+        Args(inputs)
+    }
+
+    /// How many inputs are written, given or not.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when there is no input.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Input number `index`, from 0.
+    pub fn get(&self, index: usize) -> Option<Arg<'a>> {
+        self.0.get(index).copied().flatten()
+    }
+
+    /// Input number `index`, from 0.
+    ///
+    /// # Errors
+    /// [`OpError::Invalid`] when it is not given.
+    pub fn at(&self, index: usize) -> Result<Arg<'a>, OpError> {
+        self.get(index).ok_or_else(|| OpError::invalid(format!("input {index} is missing")))
+    }
+}
+
+/// What every operator says of itself.
+pub trait Operator: Attributes {
+    /// The types of the outputs. Lengths that the inputs do not fix are unknown; inputs that break the definition
+    /// are an error.
+    ///
+    /// # Errors
+    /// [`OpError::Invalid`] or [`OpError::Unsupported`].
+    fn infer(&self, args: &Args<'_>) -> Result<Vec<ValueType>, OpError>;
+
+    /// Computes the outputs in naive code: the oracle of every kernel and pass.
+    ///
+    /// # Errors
+    /// [`OpError::Invalid`] or [`OpError::Unsupported`].
+    fn eval(&self, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, OpError>;
+
+    /// Multiply-adds of convolutions and matrix products; 0 for all others, and where a length is not known.
+    fn macs(&self, _args: &Args<'_>, _outputs: &[ValueType]) -> u64 {
+        0
+    }
+}
+
+macro_rules! operators {
+    ($($name:ident),* $(,)?) => {
+        /// An operator with its attributes.
+        #[derive(Clone, PartialEq, Debug)]
+        #[expect(missing_docs, reason = "the variants are documented as the types they hold")]
+        pub enum Op { $($name($name)),* }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Op {
+                Op::$name(op)
+            }
+        })*
+
+        impl Op {
+            /// The names of all operators.
+            pub const NAMES: &'static [&'static [&'static str]] = &[$($name::NAMES),*];
+
+            /// The operator's name.
+            pub fn name(&self) -> &'static str {
+                match self { $(Op::$name(op) => op.name()),* }
+            }
+
+            /// The operator `name` with attributes read from `attrs`; those it does not know stay there. `None` when
+            /// there is no such operator.
+            pub fn read(name: &str, attrs: &mut AttrMap) -> Option<Result<Op, OpError>> {
+                $(if $name::NAMES.contains(&name) {
+                    return Some($name::read(name, attrs).map(Op::from));
+                })*
+                None
+            }
+
+            /// The attributes that differ from their defaults, in declared order.
+            pub fn attributes(&self) -> Vec<(&'static str, Attr)> {
+                match self { $(Op::$name(op) => op.write()),* }
+            }
+
+            /// See [`Operator::infer`].
+            ///
+            /// # Errors
+            /// Those of the operator.
+            pub fn infer(&self, args: &Args<'_>) -> Result<Vec<ValueType>, OpError> {
+                match self { $(Op::$name(op) => op.infer(args)),* }
+            }
+
+            /// See [`Operator::eval`].
+            ///
+            /// # Errors
+            /// Those of the operator.
+            pub fn eval(&self, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, OpError> {
+                match self { $(Op::$name(op) => op.eval(inputs)),* }
+            }
+
+            /// See [`Operator::macs`].
+            pub fn macs(&self, args: &Args<'_>, outputs: &[ValueType]) -> u64 {
+                match self { $(Op::$name(op) => op.macs(args, outputs)),* }
+            }
+        }
+    };
+}
+
+operators! { Binary, Cast, Conv, Reshape, Shape, Size, Unary }
