@@ -1,5 +1,8 @@
 //! Convolution: the problem's kernels, one method a folder, and what a row of their table says.
 
+pub mod im2col;
+pub mod transposed;
+
 use crate::catalog::KernelId;
 use crate::{Conv2d, Ctx};
 

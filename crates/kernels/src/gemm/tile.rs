@@ -37,6 +37,17 @@ pub(crate) trait Tile: 'static {
     const HEIGHTS: &'static [TileFn<Self::I>];
 }
 
+/// The token of a row's instruction set.
+///
+/// # Panics
+/// On a machine without it: the caller chose a row of a tier that is not [`crate::Tier::available`].
+pub(crate) fn token<T: Tile>() -> T::I {
+    match T::I::get() {
+        Some(isa) => isa,
+        None => panic!("this machine has no {}", <T::I as Isa>::TIER),
+    }
+}
+
 struct Sum<'a, const MR: usize, const NV: usize>(&'a TileArgs<'a>);
 
 impl<const MR: usize, const NV: usize> SimdOp for Sum<'_, MR, NV> {
