@@ -225,9 +225,6 @@ impl fmt::Display for Epilogue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.bias { " +bias" } else { "" })?;
         f.write_str(if self.residual { " +residual" } else { "" })?;
-        match self.act {
-            Unary::Identity => Ok(()),
-            act => write!(f, " {act:?}"),
-        }
+        if self.act == Unary::Identity { Ok(()) } else { write!(f, " {:?}", self.act) }
     }
 }
