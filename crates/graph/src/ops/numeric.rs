@@ -3,7 +3,7 @@
 
 use tilewise_tensor::{DType, Tensor, TensorError, bf16, f16, numel, strides};
 
-use super::support::{floats, from_floats, positions};
+use super::support::{Positions, floats, from_floats};
 use super::{Arg, Args, Operator};
 use crate::{Dim, OpError, ValueType};
 
@@ -134,7 +134,7 @@ impl Lines {
             let chosen = (0..shape.len()).filter(|axis| axes.contains(axis) == inside);
             let (lengths, steps): (Vec<usize>, Vec<usize>) = chosen.map(|axis| (shape[axis], all[axis])).unzip();
             // Looked at first: lengths beside a zero have no bound.
-            if lengths.contains(&0) { Vec::new() } else { positions(&lengths, &steps) }
+            if lengths.contains(&0) { Vec::new() } else { Positions::new(&lengths, &steps).collect() }
         };
         if (0..shape.len()).any(|axis| shape[axis] == 0 && !axes.contains(&axis)) {
             return Lines { starts: Vec::new(), steps: Vec::new() };

@@ -5,7 +5,7 @@ use tilewise_tensor::{DType, Tensor, Unary, broadcast, strides};
 use super::numeric::{Lines, expect_dtype, integers, output_type, reals};
 use super::qlinear::check_parameter;
 use super::quantize::{BYTES, store_levels};
-use super::support::{broadcast_dims, broadcast_positions, operand, optional, positions, resolve_axis};
+use super::support::{Positions, broadcast_dims, broadcast_positions, operand, optional, resolve_axis};
 use super::{Arg, Args, Operator};
 use crate::attr::operator;
 use crate::{Dim, OpError, ValueType};
@@ -213,7 +213,7 @@ impl Operator for QLinearConcat {
         for index in (2..inputs.len()).step_by(3) {
             let part = operand(inputs, index)?;
             if part.numel() > 0 {
-                for (x, at) in dequantize(inputs, index)?.into_iter().zip(positions(part.shape(), &steps)) {
+                for (x, at) in dequantize(inputs, index)?.into_iter().zip(Positions::new(part.shape(), &steps)) {
                     whole[start * steps[axis] + at] = x;
                 }
             }

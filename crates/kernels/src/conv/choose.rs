@@ -10,9 +10,12 @@ pub fn candidates<'a>(p: &'a Conv2d, cpu: &'a Cpu) -> impl Iterator<Item = &'sta
     ROWS.iter().copied().filter(move |row| row.id.tier == tier && (row.accepts)(p))
 }
 
-/// The candidate with the smallest [`cycles`], the first of the table where several have it, and its blocks.
+/// The candidate with the smallest [`cycles`], the first of the table where several have it, and its blocks; a kernel
+/// that goes by way of columns only where no other computes the problem.
 pub fn choose(p: &Conv2d, cpu: &Cpu) -> Option<(&'static ConvKernel, ConvBlocks)> {
-    let best = candidates(p, cpu).min_by_key(|row| cycles(p, row, cpu))?;
+    let by_columns = |row: &&'static ConvKernel| row.id.op == "conv-im2col";
+    let straight = candidates(p, cpu).filter(|row| !by_columns(row)).min_by_key(|row| cycles(p, row, cpu));
+    let best = straight.or_else(|| candidates(p, cpu).find(by_columns))?;
     Some((best, (best.blocks)(p, cpu)))
 }
 

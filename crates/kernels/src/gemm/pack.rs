@@ -62,23 +62,52 @@ impl SimdOp for PackPanel<'_> {
 
     #[inline(always)]
     fn call<I: Isa>(self, isa: I) {
-        let PackPanel { from, strides: Strides { row, col }, lanes, width, to } = self;
-        let steps = to.chunks_exact_mut(width).enumerate();
-        if row == 1 {
-            for (p, step) in steps {
-                let (values, zeros) = step.split_at_mut(lanes);
-                copy(isa, &from[p * col..][..lanes], values);
-                zeros.fill(0.0);
+        let PackPanel { from, strides, lanes, width, to } = self;
+        if strides.row == 1 {
+            for (p, step) in to.chunks_exact_mut(width).enumerate() {
+                copy(isa, &from[p * strides.col..][..lanes], &mut step[..lanes]);
+            }
+        } else if strides.col == 1 {
+            for j in (0..lanes).step_by(4) {
+                let (from, to) = (&from[j * strides.row..], &mut to[j..]);
+                match lanes - j {
+                    1 => transpose::<1>(from, strides.row, width, to),
+                    2 => transpose::<2>(from, strides.row, width, to),
+                    3 => transpose::<3>(from, strides.row, width, to),
+                    _ => transpose::<4>(from, strides.row, width, to),
+                }
             }
         } else {
-            for (p, step) in steps {
-                let (values, zeros) = step.split_at_mut(lanes);
-                for (j, value) in values.iter_mut().enumerate() {
-                    *value = from[j * row + p * col];
-                }
-                zeros.fill(0.0);
+            for (p, step) in to.chunks_exact_mut(width).enumerate() {
+                step[..lanes].iter_mut().enumerate().for_each(|(j, to)| *to = from[j * strides.row + p * strides.col]);
             }
         }
+        if lanes < width {
+            to.chunks_exact_mut(width).for_each(|step| step[lanes..].fill(0.0));
+        }
+    }
+}
+
+/// Steps that [`transpose`] takes at a time.
+const STEPS: usize = 4;
+
+/// Writes `N` dense rows of `from`, `pitch` apart, as lanes of the steps of `to`, `width` apart. Four steps at a time
+/// compile to shuffles and whole stores.
+#[inline(always)]
+fn transpose<const N: usize>(from: &[f32], pitch: usize, width: usize, to: &mut [f32]) {
+    let steps = to.len().div_ceil(width);
+    let rows: [&[f32]; N] = std::array::from_fn(|j| &from[j * pitch..][..steps]);
+    let lanes = |p: usize| -> [f32; N] { std::array::from_fn(|j| rows[j][p]) };
+    let whole = steps / STEPS * STEPS;
+    let (main, rest) = to.split_at_mut((whole * width).min(to.len()));
+    for (to, p) in main.chunks_mut(STEPS * width).zip((0..whole).step_by(STEPS)) {
+        let square: [[f32; N]; STEPS] = std::array::from_fn(|l| lanes(p + l));
+        for (l, lanes) in square.iter().enumerate() {
+            to[l * width..][..N].copy_from_slice(lanes);
+        }
+    }
+    for (to, p) in rest.chunks_mut(width).zip(whole..) {
+        to[..N].copy_from_slice(&lanes(p));
     }
 }
 

@@ -231,22 +231,54 @@ impl Block<'_> {
             let b = self.panel_of_b::<T>(p, q);
             for i in self.rows.clone() {
                 let rows = panel_rows(p.m, T::MR, i);
-                let args = TileArgs {
-                    a: self.panel_of_a::<T>(p, &rows),
-                    b,
-                    k: self.ks.len(),
-                    c: p.c,
-                    at: p.at + rows.start * p.n + cols.start,
-                    pitch: p.n,
-                    cols: cols.len(),
-                    resume: self.ks.start > 0,
-                };
-                T::HEIGHTS[rows.len() - 1](isa, &args);
+                let a = self.panel_of_a::<T>(p, &rows);
+                let (k, resume, at) = (self.ks.len(), self.ks.start > 0, p.at + rows.start * p.n + cols.start);
+                let tile = T::HEIGHTS[rows.len() - 1];
+                if cols.len() == T::NR {
+                    tile(isa, &TileArgs { a, b, k, c: p.c, at, pitch: p.n, resume });
+                } else {
+                    let edge = Edge { c: p.c, at, pitch: p.n, rows: rows.len(), cols: cols.len(), nr: T::NR };
+                    edge.through(resume, |c| {
+                        tile(isa, &TileArgs { a, b, k, c, at: 0, pitch: T::NR, resume });
+                    });
+                }
                 if finish {
                     let cols = cols.clone();
                     isa.dispatch(FinishOp { finish: &p.finish, c: p.c, at: p.at, pitch: p.n, rows, cols });
                 }
             }
+        }
+    }
+}
+
+/// Values of the largest register tile: 14 x 32.
+const LARGEST_TILE: usize = 448;
+
+/// A tile at the right edge of C: it has fewer columns than a register tile, which works on a whole copy instead.
+struct Edge<'a> {
+    c: &'a Shards<'a, f32>,
+    at: usize,
+    pitch: usize,
+    rows: usize,
+    cols: usize,
+    nr: usize,
+}
+
+impl Edge<'_> {
+    /// Lets `tile` work on a copy of C with rows of `nr` values; the columns that C does not have are dropped.
+    fn through(&self, resume: bool, tile: impl FnOnce(&Shards<'_, f32>)) {
+        let mut copy = [0.0; LARGEST_TILE];
+        let rows = (0..self.rows).map(|i| self.at + i * self.pitch).map(|at| at..at + self.cols);
+        if resume {
+            for (copy, row) in copy.chunks_exact_mut(self.nr).zip(rows.clone()) {
+                // SAFETY: no two tasks own the same part of C, and one row is alive at a time.
+                copy[..self.cols].copy_from_slice(unsafe { self.c.range(row) });
+            }
+        }
+        tile(&Shards::new(&mut copy));
+        for (copy, row) in copy.chunks_exact(self.nr).zip(rows) {
+            // SAFETY: as above.
+            unsafe { self.c.range(row) }.copy_from_slice(&copy[..self.cols]);
         }
     }
 }

@@ -32,17 +32,6 @@ const fn row<T: Tile>(name: &'static str) -> GemmKernel {
     }
 }
 
-/// The token of a row's instruction set.
-///
-/// # Panics
-/// On a machine without it: the caller chose a row of a tier that is not [`crate::Tier::available`].
-pub(crate) fn token<T: Tile>() -> T::I {
-    match T::I::get() {
-        Some(isa) => isa,
-        None => panic!("this machine has no {}", <T::I as Isa>::TIER),
-    }
-}
-
 /// Where one panel is all of A, B is read once and nothing of it need stay in a cache: the depth is cut only to
 /// keep the panel of A in half of L2.
 fn blocks<T: Tile>(p: &Gemm, cpu: &Cpu) -> GemmBlocks {

@@ -2,7 +2,7 @@
 
 use crate::{Avx2, Avx512, Isa, Scalar, Shards, SimdOp};
 
-/// What a register tile is given: `C[height, cols] (+)= A[height, k] B[k, cols]`.
+/// What a register tile is given: `C[height, NR] (+)= A[height, k] B[k, NR]`.
 pub(crate) struct TileArgs<'a> {
     /// A panel of A: `k` columns of as many values as the tile is high.
     pub a: &'a [f32],
@@ -16,8 +16,6 @@ pub(crate) struct TileArgs<'a> {
     pub at: usize,
     /// Distance between rows of C.
     pub pitch: usize,
-    /// Columns of the tile that C has.
-    pub cols: usize,
     /// True where C holds the sum over the depth before this one; else the sum begins at zero.
     pub resume: bool,
 }
@@ -37,6 +35,17 @@ pub(crate) trait Tile: 'static {
     const HEIGHTS: &'static [TileFn<Self::I>];
 }
 
+/// The token of a row's instruction set.
+///
+/// # Panics
+/// On a machine without it: the caller chose a row of a tier that is not [`crate::Tier::available`].
+pub(crate) fn token<T: Tile>() -> T::I {
+    match T::I::get() {
+        Some(isa) => isa,
+        None => panic!("this machine has no {}", <T::I as Isa>::TIER),
+    }
+}
+
 struct Sum<'a, const MR: usize, const NV: usize>(&'a TileArgs<'a>);
 
 impl<const MR: usize, const NV: usize> SimdOp for Sum<'_, MR, NV> {
@@ -52,7 +61,11 @@ impl<const MR: usize, const NV: usize> SimdOp for Sum<'_, MR, NV> {
         let mut acc = [[isa.zero(); NV]; MR];
         if t.resume {
             for (i, row) in acc.iter_mut().enumerate() {
-                load_row(isa, row_of(t, i), row);
+                let c = row_of(t, i, nr);
+                for (v, sum) in row.iter_mut().enumerate() {
+                    // SAFETY: v < NV, and a row of C holds NV vectors.
+                    *sum = unsafe { isa.load_at(c, v * I::LANES) };
+                }
             }
         }
         for p in 0..t.k {
@@ -70,42 +83,20 @@ impl<const MR: usize, const NV: usize> SimdOp for Sum<'_, MR, NV> {
             }
         }
         for (i, row) in acc.iter().enumerate() {
-            store_row(isa, row_of(t, i), row);
+            let c = row_of(t, i, nr);
+            for (v, &sum) in row.iter().enumerate() {
+                // SAFETY: v < NV, and a row of C holds NV vectors.
+                unsafe { isa.store_at(c, v * I::LANES, sum) };
+            }
         }
     }
 }
 
 #[inline(always)]
-fn row_of<'a>(t: &TileArgs<'a>, i: usize) -> &'a mut [f32] {
+fn row_of<'a>(t: &TileArgs<'a>, i: usize, nr: usize) -> &'a mut [f32] {
     let at = t.at + i * t.pitch;
     // SAFETY: no two tasks own the same part of C, and within a tile one row is alive at a time.
-    unsafe { t.c.range(at..at + t.cols) }
-}
-
-#[inline(always)]
-fn load_row<I: Isa, const NV: usize>(isa: I, from: &[f32], row: &mut [I::F; NV]) {
-    if from.len() == NV * I::LANES {
-        for (from, to) in from.chunks_exact(I::LANES).zip(row) {
-            *to = isa.load(from);
-        }
-    } else {
-        for (from, to) in from.chunks(I::LANES).zip(row) {
-            *to = isa.load_part(from);
-        }
-    }
-}
-
-#[inline(always)]
-fn store_row<I: Isa, const NV: usize>(isa: I, to: &mut [f32], row: &[I::F; NV]) {
-    if to.len() == NV * I::LANES {
-        for (to, &from) in to.chunks_exact_mut(I::LANES).zip(row) {
-            isa.store(to, from);
-        }
-    } else {
-        for (to, &from) in to.chunks_mut(I::LANES).zip(row) {
-            isa.store_part(to, from);
-        }
-    }
+    unsafe { t.c.range(at..at + nr) }
 }
 
 fn sum<I: Isa, const MR: usize, const NV: usize>(isa: I, args: &TileArgs<'_>) {

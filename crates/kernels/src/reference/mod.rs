@@ -4,6 +4,7 @@
 
 mod binary;
 mod conv;
+mod conv_transpose;
 mod gemm;
 mod pool;
 mod reduce;
@@ -11,6 +12,7 @@ mod unary;
 
 pub use binary::binary;
 pub use conv::conv2d;
+pub use conv_transpose::conv_transpose2d;
 pub use gemm::gemm;
 pub use pool::pool2d;
 pub use reduce::reduce;
