@@ -26,5 +26,13 @@ pub fn catalog() -> impl Iterator<Item = &'static KernelId> {
     let binary = crate::eltwise::BINARY_ROWS.iter().map(|row| &row.id);
     let pool = crate::pool::MAX_ROWS.iter().chain(&crate::pool::AVERAGE_ROWS).map(|row| &row.id);
     let reduce = crate::reduce::ROWS.iter().map(|row| &row.id);
-    conv.chain(unary).chain(binary).chain(pool).chain(reduce)
+    let lrn = crate::norm::LRN_ROWS.iter().map(|row| &row.id);
+    let softmax = crate::norm::SOFTMAX_ROWS.iter().map(|row| &row.id);
+    let norm = lrn.chain(softmax).chain(crate::norm::ROWS_ROWS.iter().map(|row| &row.id));
+    let resize = crate::resize::ROWS.iter().map(|row| &row.id);
+    let copy = crate::movement::COPY_ROWS.iter().map(|row| &row.id);
+    let image = crate::movement::IMAGE_ROWS.iter().map(|row| &row.id);
+    let reorder = crate::movement::REORDER_ROWS.iter().map(|row| &row.id);
+    let movement = reorder.chain(copy).chain(image);
+    conv.chain(unary).chain(binary).chain(pool).chain(reduce).chain(movement).chain(norm).chain(resize)
 }

@@ -5,13 +5,19 @@
 mod binary;
 mod conv;
 mod gemm;
+mod movement;
+mod norm;
 mod pool;
 mod reduce;
+mod resize;
 mod unary;
 
 pub use binary::binary;
 pub use conv::conv2d;
 pub use gemm::gemm;
+pub use movement::{image, strided_copy};
+pub use norm::{lrn, norm_rows, softmax};
 pub use pool::pool2d;
 pub use reduce::reduce;
+pub use resize::resize2d;
 pub use unary::unary;
