@@ -1,5 +1,7 @@
 //! Normalisation of rows by their mean and variance: layer norm and instance norm.
 
+use std::ops::Range;
+
 use crate::catalog::KernelId;
 use crate::rows::tiered;
 use crate::{Ctx, Isa, Shards, SimdOp, Tier};
@@ -98,18 +100,24 @@ impl SimdOp for Row<'_> {
         let variance = sum::<I, true>(isa, x, mean) / p.len as f32;
         let factor = 1.0 / (variance + p.epsilon).sqrt();
         let (mean, factor) = (isa.splat(mean), isa.splat(factor));
-        // One value for the row, or a vector of them a step.
-        let parameter = |s: &[f32], at: usize, len: usize, none: f32| match p.affine {
-            _ if s.is_empty() => isa.splat(none),
-            Affine::Element => isa.load_part(&s[at..at + len]),
-            Affine::Row { channels } => isa.splat(s[row % channels]),
-        };
         for (i, (x, y)) in x.chunks(I::LANES).zip(y.chunks_mut(I::LANES)).enumerate() {
             let normal = isa.mul(isa.sub(isa.load_part(x), mean), factor);
-            let scale = parameter(scale, i * I::LANES, x.len(), 1.0);
-            let shift = parameter(shift, i * I::LANES, x.len(), 0.0);
+            let scale = parameter(isa, p, scale, (row, i * I::LANES..i * I::LANES + x.len()), 1.0);
+            let shift = parameter(isa, p, shift, (row, i * I::LANES..i * I::LANES + x.len()), 0.0);
             isa.store_part(y, isa.fma(normal, scale, shift));
         }
+    }
+}
+
+/// Scales or shifts of places in a row: one for all, or each its own.
+#[inline(always)]
+fn parameter<I: Isa>(isa: I, p: &NormRows, s: &[f32], (row, places): (usize, Range<usize>), none: f32) -> I::F {
+    if s.is_empty() {
+        return isa.splat(none);
+    }
+    match p.affine {
+        Affine::Element => isa.load_part(&s[places]),
+        Affine::Row { channels } => isa.splat(s[row % channels]),
     }
 }
 

@@ -126,7 +126,6 @@ impl SimdOp for Columns<'_> {
     fn call<I: Isa>(self, isa: I) {
         let Columns { p, x, y, at, from, lanes } = self;
         let place = |row: usize| row * p.inner + from..row * p.inner + from + lanes;
-        let row = |row: usize| isa.load_part(&x[place(row)]);
         let out = |row: usize| {
             let place = place(row);
             // SAFETY: these columns belong to this task alone, which holds one part of one row at a time.
@@ -134,18 +133,22 @@ impl SimdOp for Columns<'_> {
         };
         let mut largest = isa.splat(f32::NEG_INFINITY);
         for i in 0..p.len {
-            largest = isa.max(largest, row(i));
+            largest = isa.max(largest, isa.load_part(&x[place(i)]));
         }
         let mut sum = isa.zero();
         for i in 0..p.len {
-            let e = exp(isa, isa.sub(row(i), largest));
+            let e = exp(isa, isa.sub(isa.load_part(&x[place(i)]), largest));
             isa.store_part(out(i), e);
             sum = isa.add(sum, e);
         }
         let (factor, offset) = (isa.div(isa.splat(1.0), sum), ln(isa, sum));
         for i in 0..p.len {
             let y = out(i);
-            let v = if p.log { isa.sub(isa.sub(row(i), largest), offset) } else { isa.mul(isa.load_part(y), factor) };
+            let v = if p.log {
+                isa.sub(isa.sub(isa.load_part(&x[place(i)]), largest), offset)
+            } else {
+                isa.mul(isa.load_part(y), factor)
+            };
             isa.store_part(y, v);
         }
     }

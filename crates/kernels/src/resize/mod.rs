@@ -16,7 +16,7 @@ pub struct Taps {
     pub first: u32,
     /// How many inputs.
     pub count: u32,
-    /// Where their weights begin in [`ResizeAxis::weights`].
+    /// Where their weights begin among those of the axis.
     pub weights: u32,
 }
 
