@@ -22,17 +22,26 @@ pub struct KernelId {
 /// Every kernel, family by family, in the order in which a choice looks at them.
 pub fn catalog() -> impl Iterator<Item = &'static KernelId> {
     let conv = crate::conv::ROWS.iter().map(|row| &row.id);
-    let unary = crate::eltwise::UNARY_ROWS.iter().map(|row| &row.id);
-    let binary = crate::eltwise::BINARY_ROWS.iter().map(|row| &row.id);
-    let pool = crate::pool::MAX_ROWS.iter().chain(&crate::pool::AVERAGE_ROWS).map(|row| &row.id);
-    let reduce = crate::reduce::ROWS.iter().map(|row| &row.id);
-    let lrn = crate::norm::LRN_ROWS.iter().map(|row| &row.id);
-    let softmax = crate::norm::SOFTMAX_ROWS.iter().map(|row| &row.id);
-    let norm = lrn.chain(softmax).chain(crate::norm::ROWS_ROWS.iter().map(|row| &row.id));
-    let resize = crate::resize::ROWS.iter().map(|row| &row.id);
-    let copy = crate::movement::COPY_ROWS.iter().map(|row| &row.id);
-    let image = crate::movement::IMAGE_ROWS.iter().map(|row| &row.id);
-    let reorder = crate::movement::REORDER_ROWS.iter().map(|row| &row.id);
-    let movement = reorder.chain(copy).chain(image);
-    conv.chain(unary).chain(binary).chain(pool).chain(reduce).chain(movement).chain(norm).chain(resize)
+    let gemm = crate::gemm::ROWS.iter().map(|row| &row.id);
+    let small = crate::eltwise::ids().chain(crate::pool::ids()).chain(crate::reduce::ids()).chain(crate::norm::ids());
+    conv.chain(gemm).chain(small).chain(crate::movement::ids()).chain(crate::resize::ids())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_are_unique_and_equal_their_columns() {
+        let mut seen = std::collections::BTreeSet::new();
+        for id in super::catalog() {
+            assert!(seen.insert(id.name), "{} twice", id.name);
+            let (op, rest) = id.name.split_once('_').unwrap();
+            let [rows, columns] = id.tile;
+            assert_eq!(op, id.op);
+            assert!(
+                rest.contains(&format!("_{rows}x{columns}")) && rest.contains(&format!("_{}", id.tier)),
+                "{}",
+                id.name
+            );
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub mod eltwise;
 pub mod gemm;
 mod isa;
 mod math;
+pub mod measure;
 pub mod movement;
 pub mod norm;
 mod parallel;
@@ -22,9 +23,12 @@ pub mod reference;
 pub mod resize;
 mod rows;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod trial;
 
 pub use cpu::{Cache, Cpu};
 pub use isa::{Avx2, Avx512, Isa, MAX_LANES, Scalar, SimdOp, Tier, UnknownTier};
 pub use parallel::{Ctx, Pool, Shards, Task};
-pub use problem::{Conv2d, Epilogue, Pads, ProblemError, Unary};
+pub use problem::{Conv2d, Epilogue, Pads, ProblemError};
+pub use tilewise_tensor::Unary;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tilewise_tensor::Unary;
+
 /// A problem whose numbers do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}: {reason}")]
@@ -10,88 +12,6 @@ pub struct ProblemError {
     pub problem: String,
     /// What does not fit.
     pub reason: &'static str,
-}
-
-/// A function of one number: an elementwise kernel, and the activation in an epilogue.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub enum Unary {
-    /// x
-    #[default]
-    Identity,
-    /// max(0, x)
-    Relu,
-    /// x limited to lo..=hi
-    Clip {
-        /// Lower limit.
-        lo: f32,
-        /// Upper limit.
-        hi: f32,
-    },
-    /// x, or alpha x below zero
-    LeakyRelu {
-        /// Slope below zero.
-        alpha: f32,
-    },
-    /// x, or alpha (exp(x) - 1) below zero
-    Elu {
-        /// Scale below zero.
-        alpha: f32,
-    },
-    /// gamma times x, or gamma alpha (exp(x) - 1) below zero
-    Selu {
-        /// Scale below zero.
-        alpha: f32,
-        /// Scale of the whole.
-        gamma: f32,
-    },
-    /// 1 / (1 + exp(-x))
-    Sigmoid,
-    /// alpha x + beta limited to 0..=1
-    HardSigmoid {
-        /// Slope.
-        alpha: f32,
-        /// Offset.
-        beta: f32,
-    },
-    /// x sigmoid(alpha x): SiLU with alpha 1
-    Swish {
-        /// Slope inside the sigmoid.
-        alpha: f32,
-    },
-    /// x limited(x / 6 + 1 / 2, 0, 1)
-    HardSwish,
-    /// tanh(x)
-    Tanh,
-    /// x (1 + erf(x / sqrt 2)) / 2
-    Gelu,
-    /// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
-    GeluTanh,
-    /// erf(x)
-    Erf,
-    /// x tanh(ln(1 + exp(x)))
-    Mish,
-    /// ln(1 + exp(x))
-    Softplus,
-    /// x / (1 + |x|)
-    Softsign,
-    /// exp(x)
-    Exp,
-    /// ln(x)
-    Log,
-    /// sqrt(x)
-    Sqrt,
-    /// 1 / x
-    Reciprocal,
-    /// |x|
-    Abs,
-    /// -x
-    Neg,
-    /// Largest integer not above x
-    Floor,
-    /// Smallest integer not below x
-    Ceil,
-    /// Nearest integer, ties to even
-    Round,
 }
 
 /// What happens to an accumulator before it is stored: `act(acc + bias + residual)`.

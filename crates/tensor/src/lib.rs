@@ -7,6 +7,7 @@ mod compare;
 mod dtype;
 mod shape;
 mod tensor;
+mod unary;
 
 pub use buffer::{ALIGN, AlignedBuffer, Bytes};
 pub use compare::{Difference, difference};
@@ -14,3 +15,4 @@ pub use dtype::{DType, Element, UnknownDType};
 pub use half::{bf16, f16};
 pub use shape::{broadcast, numel, strides};
 pub use tensor::{Tensor, TensorError, View};
+pub use unary::{Unary, UnknownUnary};

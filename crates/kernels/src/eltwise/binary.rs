@@ -52,7 +52,7 @@ pub struct BinaryKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [BinaryKernel; 3] =
+pub(super) static ROWS: [BinaryKernel; 3] =
     tiered!(BinaryKernel, "binary", "f32", F32, { run: run, run_in_place: run_in_place });
 
 /// The kernel of a tier.

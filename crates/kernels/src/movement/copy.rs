@@ -20,7 +20,7 @@ pub struct CopyKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [CopyKernel; 3] = tiered!(CopyKernel, "copy", "u8", U8, { run: run, fill: fill });
+pub(super) static ROWS: [CopyKernel; 3] = tiered!(CopyKernel, "copy", "u8", U8, { run: run, fill: fill });
 
 /// The kernel of a tier.
 pub fn choose_copy(tier: Tier) -> &'static CopyKernel {

@@ -29,7 +29,7 @@ pub struct ImageKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [ImageKernel; 3] = tiered!(ImageKernel, "image", "u8f32", F32, { run: run });
+pub(super) static ROWS: [ImageKernel; 3] = tiered!(ImageKernel, "image", "u8f32", F32, { run: run });
 
 /// The kernel of a tier.
 pub fn choose_image(tier: Tier) -> &'static ImageKernel {

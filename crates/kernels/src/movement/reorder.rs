@@ -34,7 +34,7 @@ pub struct ReorderKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [ReorderKernel; 3] =
+pub(super) static ROWS: [ReorderKernel; 3] =
     tiered!(ReorderKernel, "reorder", "f32", F32, { to_blocked: to_blocked, to_planar: to_planar });
 
 /// The kernel of a tier.

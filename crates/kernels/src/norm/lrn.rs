@@ -49,7 +49,7 @@ pub struct LrnKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [LrnKernel; 3] = tiered!(LrnKernel, "lrn", "f32", F32, { scratch_len: scratch_len, run: run });
+pub(super) static ROWS: [LrnKernel; 3] = tiered!(LrnKernel, "lrn", "f32", F32, { scratch_len: scratch_len, run: run });
 
 /// The kernel of a tier.
 pub fn choose_lrn(tier: Tier) -> &'static LrnKernel {

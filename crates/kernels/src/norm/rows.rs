@@ -52,7 +52,7 @@ pub struct NormRowsKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [NormRowsKernel; 3] = tiered!(NormRowsKernel, "norm-rows", "f32", F32, { run: run });
+pub(super) static ROWS: [NormRowsKernel; 3] = tiered!(NormRowsKernel, "norm-rows", "f32", F32, { run: run });
 
 /// The kernel of a tier.
 pub fn choose_rows(tier: Tier) -> &'static NormRowsKernel {

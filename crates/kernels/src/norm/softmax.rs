@@ -27,7 +27,7 @@ pub struct SoftmaxKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [SoftmaxKernel; 3] = tiered!(SoftmaxKernel, "softmax", "f32", F32, { run: run });
+pub(super) static ROWS: [SoftmaxKernel; 3] = tiered!(SoftmaxKernel, "softmax", "f32", F32, { run: run });
 
 /// The kernel of a tier.
 pub fn choose_softmax(tier: Tier) -> &'static SoftmaxKernel {

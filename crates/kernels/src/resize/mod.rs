@@ -93,8 +93,12 @@ pub struct ResizeKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [ResizeKernel; 3] =
-    tiered!(ResizeKernel, "resize", "f32", F32, { scratch_len: scratch_len, run: run });
+static ROWS: [ResizeKernel; 3] = tiered!(ResizeKernel, "resize", "f32", F32, { scratch_len: scratch_len, run: run });
+
+/// What identifies each kernel of the family.
+pub(crate) fn ids() -> impl Iterator<Item = &'static KernelId> {
+    ROWS.iter().map(|row| &row.id)
+}
 
 /// The kernel of a tier.
 pub fn choose(tier: Tier) -> &'static ResizeKernel {
