@@ -1,13 +1,11 @@
 //! The choice of a convolution kernel: a pure function of problem and machine.
 
 use super::{ConvBlocks, ConvKernel, ROWS};
-use crate::{Conv2d, Cpu, Tier};
+use crate::{Conv2d, Cpu};
 
-/// The rows that compute `p` on `cpu`, in the order of the table: those of the most capable tier that has any.
+/// The rows of the machine's tier that compute `p`, in the order of the table.
 pub fn candidates<'a>(p: &'a Conv2d, cpu: &'a Cpu) -> impl Iterator<Item = &'static ConvKernel> + 'a {
-    let accepted = |row: &&&'static ConvKernel| row.id.tier <= cpu.tier && (row.accepts)(p);
-    let tier = ROWS.iter().filter(accepted).map(|row| row.id.tier).max().unwrap_or(Tier::Scalar);
-    ROWS.iter().copied().filter(move |row| row.id.tier == tier && (row.accepts)(p))
+    ROWS.iter().copied().filter(|row| row.id.tier == cpu.tier && (row.accepts)(p))
 }
 
 /// The candidate with the smallest [`cycles`], the first of the table where several have it, and its blocks; a kernel
