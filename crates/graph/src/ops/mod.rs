@@ -3,42 +3,70 @@
 //! A file holds the attributes (`operator!`), the shape rule and the reference evaluation. To add an operator, write
 //! its file, add its row to `operators!` below, and name it in the importer's table.
 
+mod axes;
 mod binary;
 mod cast;
 mod clamp;
 mod classify;
 mod compare;
+mod concat;
 mod conv;
+mod depth_space;
+mod expand;
+mod gather;
 mod logic;
+mod matrix;
 mod movement;
+mod nonzero;
+mod one_hot;
+mod pad;
+mod range;
 mod reshape;
+mod reverse_sequence;
+mod scatter;
 mod select;
 mod shape;
+mod slice;
 mod spatial;
 mod support;
-mod threshold;
-mod trig;
-mod unary;
 #[cfg(test)]
 mod testing;
+mod threshold;
+mod transpose;
+mod trig;
+mod unary;
 
 use tilewise_tensor::{DType, Tensor};
 
 use crate::attr::{Attr, AttrMap, Attributes};
 use crate::{Dim, OpError, ValueType};
 
+pub use axes::{Flatten, Squeeze, Unsqueeze};
 pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
 pub use clamp::Clamp;
 pub use classify::{IsInf, IsNaN, Sign};
 pub use compare::{Compare, CompareFn};
+pub use concat::{Concat, Split};
 pub use conv::Conv;
+pub use depth_space::{DepthMode, DepthToSpace, SpaceToDepth};
+pub use expand::{ConstantOfShape, Expand, Tile};
+pub use gather::{Gather, GatherElements, GatherND};
 pub use logic::{Logic, LogicFn, Not};
+pub use matrix::{EyeLike, Trilu};
+pub use nonzero::{Compress, NonZero};
+pub use one_hot::OneHot;
+pub use pad::{Pad, PadMode};
+pub use range::Range;
 pub use reshape::Reshape;
+pub use reverse_sequence::ReverseSequence;
+pub use scatter::{Reduction, ScatterElements, ScatterND};
 pub use select::Where;
 pub use shape::{Shape, Size};
+pub use slice::Slice;
 pub use spatial::{AutoPad, Window};
 pub use threshold::{Celu, Shrink, ThresholdedRelu};
+pub use transpose::Transpose;
 pub use trig::{Trig, TrigFn};
 pub use unary::Unary;
 
@@ -191,5 +219,5 @@ macro_rules! operators {
 }
 
 operators! {
-    Binary, Cast, Celu, Clamp, Compare, Conv, IsInf, IsNaN, Logic, Not, Reshape, Shape, Shrink, Sign, Size, ThresholdedRelu, Trig, Unary, Where,
+    Binary, Cast, Celu, Clamp, Compare, Compress, Concat, ConstantOfShape, Conv, DepthToSpace, Expand, EyeLike, Flatten, Gather, GatherElements, GatherND, IsInf, IsNaN, Logic, NonZero, Not, OneHot, Pad, Range, Reshape, ReverseSequence, ScatterElements, ScatterND, Shape, Shrink, Sign, Size, Slice, SpaceToDepth, Split, Squeeze, ThresholdedRelu, Tile, Transpose, Trig, Trilu, Unary, Unsqueeze, Where,
 }
