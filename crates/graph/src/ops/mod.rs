@@ -34,9 +34,7 @@ mod reduce;
 mod depth_space;
 mod expand;
 mod gather;
-mod logic;
 mod matrix;
-mod movement;
 mod nonzero;
 mod one_hot;
 mod pad;
@@ -94,7 +92,6 @@ pub use reduce::{Reduce, ReduceFn};
 pub use depth_space::{DepthMode, DepthToSpace, SpaceToDepth};
 pub use expand::{ConstantOfShape, Expand, Tile};
 pub use gather::{Gather, GatherElements, GatherND};
-pub use logic::{Logic, LogicFn, Not};
 pub use matrix::{EyeLike, Trilu};
 pub use nonzero::{Compress, NonZero};
 pub use one_hot::OneHot;
@@ -246,12 +243,17 @@ macro_rules! operators {
                 match self { $(Op::$name(op) => op.infer(args)),* }
             }
 
-            /// See [`Operator::eval`].
+            /// See [`Operator::eval`]; what the shape rule refuses is an error here too.
             ///
             /// # Errors
             /// Those of the operator.
             pub fn eval(&self, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, OpError> {
-                match self { $(Op::$name(op) => op.eval(inputs)),* }
+                match self {
+                    $(Op::$name(op) => {
+                        numeric::check_inputs(op, inputs)?;
+                        op.eval(inputs)
+                    })*
+                }
             }
 
             /// See [`Operator::macs`].
