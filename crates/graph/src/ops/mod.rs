@@ -3,11 +3,30 @@
 //! A file holds the attributes (`operator!`), the shape rule and the reference evaluation. To add an operator, write
 //! its file, add its row to `operators!` below, and name it in the importer's table.
 
+mod arg_reduce;
+mod batch_norm;
 mod binary;
 mod cast;
 mod conv;
+mod conv_transpose;
+mod cum_sum;
+mod dropout;
+mod gemm;
+mod global_pool;
+mod group_norm;
+mod layer_norm;
+mod line_norm;
+mod lrn;
+mod matmul;
+mod numeric;
+mod pool;
+mod qlinear;
+mod qlinear_elementwise;
+mod quantize;
+mod reduce;
 mod reshape;
 mod shape;
+mod softmax;
 mod spatial;
 mod support;
 mod unary;
@@ -17,11 +36,31 @@ use tilewise_tensor::{DType, Tensor};
 use crate::attr::{Attr, AttrMap, Attributes};
 use crate::{Dim, OpError, ValueType};
 
+pub use arg_reduce::{ArgMax, ArgMin};
+pub use batch_norm::BatchNormalization;
 pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
 pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
+pub use cum_sum::CumSum;
+pub use dropout::Dropout;
+pub use gemm::Gemm;
+pub use global_pool::{GlobalAveragePool, GlobalLpPool, GlobalMaxPool};
+pub use group_norm::{GroupNormalization, InstanceNormalization};
+pub use layer_norm::{LayerNormalization, RMSNormalization};
+pub use line_norm::{LpNormalization, MeanVarianceNormalization};
+pub use lrn::LRN;
+pub use matmul::MatMul;
+pub use pool::{AveragePool, LpPool, MaxPool};
+pub use qlinear::{ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul};
+pub use qlinear_elementwise::{
+    QLinearAdd, QLinearConcat, QLinearGlobalAveragePool, QLinearLeakyRelu, QLinearMul, QLinearSigmoid,
+};
+pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QuantizeLinear};
+pub use reduce::{Reduce, ReduceFn};
 pub use reshape::Reshape;
 pub use shape::{Shape, Size};
+pub use softmax::{Hardmax, LogSoftmax, Softmax};
 pub use spatial::{AutoPad, Window};
 pub use unary::Unary;
 
@@ -157,12 +196,17 @@ macro_rules! operators {
                 match self { $(Op::$name(op) => op.infer(args)),* }
             }
 
-            /// See [`Operator::eval`].
+            /// See [`Operator::eval`]; what the shape rule refuses is an error here too.
             ///
             /// # Errors
             /// Those of the operator.
             pub fn eval(&self, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, OpError> {
-                match self { $(Op::$name(op) => op.eval(inputs)),* }
+                match self {
+                    $(Op::$name(op) => {
+                        numeric::check_inputs(op, inputs)?;
+                        op.eval(inputs)
+                    })*
+                }
             }
 
             /// See [`Operator::macs`].
@@ -173,4 +217,50 @@ macro_rules! operators {
     };
 }
 
-operators! { Binary, Cast, Conv, Reshape, Shape, Size, Unary }
+operators! {
+    ArgMax,
+    ArgMin,
+    AveragePool,
+    BatchNormalization,
+    Binary,
+    Cast,
+    Conv,
+    ConvInteger,
+    ConvTranspose,
+    CumSum,
+    DequantizeLinear,
+    Dropout,
+    DynamicQuantizeLinear,
+    Gemm,
+    GlobalAveragePool,
+    GlobalLpPool,
+    GlobalMaxPool,
+    GroupNormalization,
+    Hardmax,
+    InstanceNormalization,
+    LRN,
+    LayerNormalization,
+    LogSoftmax,
+    LpNormalization,
+    LpPool,
+    MatMul,
+    MatMulInteger,
+    MaxPool,
+    MeanVarianceNormalization,
+    QLinearAdd,
+    QLinearConcat,
+    QLinearConv,
+    QLinearGlobalAveragePool,
+    QLinearLeakyRelu,
+    QLinearMatMul,
+    QLinearMul,
+    QLinearSigmoid,
+    QuantizeLinear,
+    RMSNormalization,
+    Reduce,
+    Reshape,
+    Shape,
+    Size,
+    Softmax,
+    Unary,
+}
