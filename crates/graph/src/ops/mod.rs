@@ -3,13 +3,56 @@
 //! A file holds the attributes (`operator!`), the shape rule and the reference evaluation. To add an operator, write
 //! its file, add its row to `operators!` below, and name it in the importer's table.
 
+mod arg_reduce;
+mod axes;
+mod batch_norm;
 mod binary;
 mod cast;
+mod clamp;
+mod classify;
+mod compare;
+mod concat;
 mod conv;
+mod conv_transpose;
+mod cum_sum;
+mod depth_space;
+mod dropout;
+mod expand;
+mod gather;
+mod gemm;
+mod global_pool;
+mod group_norm;
+mod layer_norm;
+mod line_norm;
+mod logic;
+mod lrn;
+mod matmul;
+mod matrix;
+mod movement;
+mod nonzero;
+mod numeric;
+mod one_hot;
+mod pad;
+mod pool;
+mod qlinear;
+mod qlinear_elementwise;
+mod quantize;
+mod range;
+mod reduce;
 mod reshape;
+mod reverse_sequence;
+mod scatter;
+mod select;
 mod shape;
+mod slice;
+mod softmax;
 mod spatial;
 mod support;
+#[cfg(test)]
+mod testing;
+mod threshold;
+mod transpose;
+mod trig;
 mod unary;
 
 use tilewise_tensor::{DType, Tensor};
@@ -17,12 +60,53 @@ use tilewise_tensor::{DType, Tensor};
 use crate::attr::{Attr, AttrMap, Attributes};
 use crate::{Dim, OpError, ValueType};
 
+pub use arg_reduce::{ArgMax, ArgMin};
+pub use axes::{Flatten, Squeeze, Unsqueeze};
+pub use batch_norm::BatchNormalization;
 pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
+pub use clamp::Clamp;
+pub use classify::{IsInf, IsNaN, Sign};
+pub use compare::{Compare, CompareFn};
+pub use concat::{Concat, Split};
 pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
+pub use cum_sum::CumSum;
+pub use depth_space::{DepthMode, DepthToSpace, SpaceToDepth};
+pub use dropout::Dropout;
+pub use expand::{ConstantOfShape, Expand, Tile};
+pub use gather::{Gather, GatherElements, GatherND};
+pub use gemm::Gemm;
+pub use global_pool::{GlobalAveragePool, GlobalLpPool, GlobalMaxPool};
+pub use group_norm::{GroupNormalization, InstanceNormalization};
+pub use layer_norm::{LayerNormalization, RMSNormalization};
+pub use line_norm::{LpNormalization, MeanVarianceNormalization};
+pub use logic::{Logic, LogicFn, Not};
+pub use lrn::LRN;
+pub use matmul::MatMul;
+pub use matrix::{EyeLike, Trilu};
+pub use nonzero::{Compress, NonZero};
+pub use one_hot::OneHot;
+pub use pad::{Pad, PadMode};
+pub use pool::{AveragePool, LpPool, MaxPool};
+pub use qlinear::{ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul};
+pub use qlinear_elementwise::{
+    QLinearAdd, QLinearConcat, QLinearGlobalAveragePool, QLinearLeakyRelu, QLinearMul, QLinearSigmoid,
+};
+pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QuantizeLinear};
+pub use range::Range;
+pub use reduce::{Reduce, ReduceFn};
 pub use reshape::Reshape;
+pub use reverse_sequence::ReverseSequence;
+pub use scatter::{Reduction, ScatterElements, ScatterND};
+pub use select::Where;
 pub use shape::{Shape, Size};
+pub use slice::Slice;
+pub use softmax::{Hardmax, LogSoftmax, Softmax};
 pub use spatial::{AutoPad, Window};
+pub use threshold::{Celu, Shrink, ThresholdedRelu};
+pub use transpose::Transpose;
+pub use trig::{Trig, TrigFn};
 pub use unary::Unary;
 
 /// What a shape rule sees of one input.
@@ -173,4 +257,87 @@ macro_rules! operators {
     };
 }
 
-operators! { Binary, Cast, Conv, Reshape, Shape, Size, Unary }
+operators! {
+    ArgMax,
+    ArgMin,
+    AveragePool,
+    BatchNormalization,
+    Binary,
+    Cast,
+    Celu,
+    Clamp,
+    Compare,
+    Compress,
+    Concat,
+    ConstantOfShape,
+    Conv,
+    ConvInteger,
+    ConvTranspose,
+    CumSum,
+    DepthToSpace,
+    DequantizeLinear,
+    Dropout,
+    DynamicQuantizeLinear,
+    Expand,
+    EyeLike,
+    Flatten,
+    Gather,
+    GatherElements,
+    GatherND,
+    Gemm,
+    GlobalAveragePool,
+    GlobalLpPool,
+    GlobalMaxPool,
+    GroupNormalization,
+    Hardmax,
+    InstanceNormalization,
+    IsInf,
+    IsNaN,
+    LRN,
+    LayerNormalization,
+    LogSoftmax,
+    Logic,
+    LpNormalization,
+    LpPool,
+    MatMul,
+    MatMulInteger,
+    MaxPool,
+    MeanVarianceNormalization,
+    NonZero,
+    Not,
+    OneHot,
+    Pad,
+    QLinearAdd,
+    QLinearConcat,
+    QLinearConv,
+    QLinearGlobalAveragePool,
+    QLinearLeakyRelu,
+    QLinearMatMul,
+    QLinearMul,
+    QLinearSigmoid,
+    QuantizeLinear,
+    RMSNormalization,
+    Range,
+    Reduce,
+    Reshape,
+    ReverseSequence,
+    ScatterElements,
+    ScatterND,
+    Shape,
+    Shrink,
+    Sign,
+    Size,
+    Slice,
+    Softmax,
+    SpaceToDepth,
+    Split,
+    Squeeze,
+    ThresholdedRelu,
+    Tile,
+    Transpose,
+    Trig,
+    Trilu,
+    Unary,
+    Unsqueeze,
+    Where,
+}
