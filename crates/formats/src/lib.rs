@@ -1,2 +1,3 @@
 //! How networks, tensors and photos come in and go out.
 
+pub mod image;
