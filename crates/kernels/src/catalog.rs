@@ -21,5 +21,11 @@ pub struct KernelId {
 
 /// Every kernel, family by family, in the order in which a choice looks at them.
 pub fn catalog() -> impl Iterator<Item = &'static KernelId> {
-    crate::conv::ROWS.iter().map(|row| &row.id).chain(crate::gemm::ROWS.iter().map(|row| &row.id))
+    let conv = crate::conv::ROWS.iter().map(|row| &row.id);
+    let gemm = crate::gemm::ROWS.iter().map(|row| &row.id);
+    let unary = crate::eltwise::UNARY_ROWS.iter().map(|row| &row.id);
+    let binary = crate::eltwise::BINARY_ROWS.iter().map(|row| &row.id);
+    let pool = crate::pool::MAX_ROWS.iter().chain(&crate::pool::AVERAGE_ROWS).map(|row| &row.id);
+    let reduce = crate::reduce::ROWS.iter().map(|row| &row.id);
+    conv.chain(gemm).chain(unary).chain(binary).chain(pool).chain(reduce)
 }

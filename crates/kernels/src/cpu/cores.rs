@@ -9,9 +9,8 @@ pub(super) fn usable() -> usize {
     // Covers the affinity mask and the quotas of both cgroup versions.
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let status = read_to_string("/proc/self/status").unwrap_or_default();
-    let siblings = |cpu: usize| {
-        read_to_string(format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")).ok()
-    };
+    let siblings =
+        |cpu: usize| read_to_string(format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")).ok();
     physical(&status, siblings).map_or(threads, |cores| cores.min(threads))
 }
 

@@ -1,6 +1,6 @@
 //! What the `cpuid` instruction tells: vendor, family, model, stepping and caches.
 
-use std::arch::x86_64::{CpuidResult, __cpuid_count};
+use std::arch::x86_64::{__cpuid_count, CpuidResult};
 use std::fmt;
 
 use super::Cache;

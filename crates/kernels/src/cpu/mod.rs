@@ -95,7 +95,13 @@ impl Cpu {
 
     /// A core of AMD Zen 4: a 512-bit operation takes both halves of its pipes.
     pub fn zen4() -> Self {
-        Cpu { name: "zen4".to_owned(), l1d: Cache::kib(32, 8), l2: Cache::kib(1024, 8), fma_per_cycle: 1, ..Self::zen5() }
+        Cpu {
+            name: "zen4".to_owned(),
+            l1d: Cache::kib(32, 8),
+            l2: Cache::kib(1024, 8),
+            fma_per_cycle: 1,
+            ..Self::zen5()
+        }
     }
 
     /// A core of Intel Haswell.

@@ -32,10 +32,7 @@ impl Finish<'_> {
 
     /// True where a sum is the output as it is.
     pub(crate) fn is_none(&self) -> bool {
-        self.alpha == 1.0
-            && matches!(self.bias, Bias::None)
-            && self.residual.is_none()
-            && self.act == Unary::Identity
+        self.alpha == 1.0 && matches!(self.bias, Bias::None) && self.residual.is_none() && self.act == Unary::Identity
     }
 }
 

@@ -127,10 +127,8 @@ pub(crate) fn products<'a, T: Tile>(
         let (y, x) = (piece / across, piece % across);
         // SAFETY: a worker does one task at a time, and each has its own part.
         let scratch = unsafe { scratch.range(worker * len..(worker + 1) * len) };
-        let part = Part {
-            rows: y * rows / down..(y + 1) * rows / down,
-            cols: x * cols / across..(x + 1) * cols / across,
-        };
+        let part =
+            Part { rows: y * rows / down..(y + 1) * rows / down, cols: x * cols / across..(x + 1) * cols / across };
         multiply::<T>(isa, &product(i), frame, part, scratch);
     };
     let tasks = count * down * across;
