@@ -43,5 +43,5 @@ fn task_cost(p: &Conv2d, input: &Input, rows: usize, oc: usize, lanes: usize) ->
     let depth = p.ic / p.groups * p.kh * p.kw;
     let vectors = oc.div_ceil(lanes);
     let macs = rows * p.ow() * depth * vectors;
-    (macs + 3 * input.strip_len(p, rows) / lanes + 4 * depth * vectors) as u64
+    (macs + 3 * input.strip_len(rows) / lanes + 4 * depth * vectors) as u64
 }
