@@ -12,6 +12,7 @@ pub mod eltwise;
 pub mod gemm;
 mod isa;
 mod math;
+pub mod measure;
 mod parallel;
 pub mod pool;
 mod problem;
