@@ -1,5 +1,7 @@
 //! What happens to an accumulator before it is stored: bias, residual and activation.
 
+use std::ops::Range;
+
 use crate::parallel::Shards;
 use crate::{Epilogue, Isa, SimdOp, Unary, math};
 
@@ -58,26 +60,15 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// Applies what tiles leave over to `vectors` runs of `len` stored outputs, `pitch` apart.
+    /// Applies what tiles leave over to a range of stored outputs.
     ///
     /// # Safety
     /// The task that calls is the only one that reaches these outputs.
-    pub(super) unsafe fn pass<I: Isa>(
-        &self,
-        isa: I,
-        y: &Shards<'_, f32>,
-        at: usize,
-        pitch: usize,
-        vectors: usize,
-        len: usize,
-    ) {
+    pub(super) unsafe fn pass<I: Isa>(&self, isa: I, y: &Shards<'_, f32>, outputs: Range<usize>) {
         let Some(act) = self.rest else { return };
-        for v in 0..vectors {
-            let start = at + v * pitch;
-            // SAFETY: the caller alone reaches these outputs, and the runs do not overlap.
-            let y = unsafe { y.range(start..start + len) };
-            isa.dispatch(Pass { act, y });
-        }
+        // SAFETY: the caller alone reaches these outputs.
+        let y = unsafe { y.range(outputs) };
+        isa.dispatch(Pass { act, y });
     }
 }
 

@@ -3,36 +3,8 @@
 use tilewise_tensor::{AlignedBuffer, difference};
 
 use super::*;
-use crate::{Cache, Cpu, Epilogue, Pads, Pool, Tier, Unary, reference};
-
-/// Small numbers from a fixed sequence.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() >> 33) as usize % n
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
-    /// Integers from -3 to 3: sums of thousands of products are exact in f32.
-    fn integers(&mut self, len: usize) -> Vec<f32> {
-        (0..len).map(|_| self.below(7) as f32 - 3.0).collect()
-    }
-
-    fn reals(&mut self, len: usize) -> Vec<f32> {
-        (0..len).map(|_| self.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0).collect()
-    }
-}
+use crate::testing::Random;
+use crate::{Cpu, Epilogue, Pads, Pool, Tier, Unary, reference};
 
 fn buffer(len: usize, fill: f32) -> AlignedBuffer {
     let mut buffer = AlignedBuffer::zeroed(len * size_of::<f32>());
@@ -106,19 +78,9 @@ fn run(row: &ConvKernel, p: &Conv2d, blocks: &ConvBlocks, operands: &Operands, p
         .collect()
 }
 
-/// A machine of a tier with the caches of a small core.
+/// A machine of a tier.
 fn cpu(tier: Tier, cores: usize) -> Cpu {
-    let cache = |size| Cache { size, ways: 8, line: 64 };
-    Cpu {
-        name: "made by hand".into(),
-        tier,
-        l1d: cache(32 << 10),
-        l2: cache(1 << 20),
-        l3: cache(32 << 20),
-        cores,
-        fma_per_cycle: if tier == Tier::Avx2 { 2 } else { 1 },
-        fma_latency: 4,
-    }
+    Cpu::zen4().with_tier(tier).with_cores(cores)
 }
 
 fn here() -> impl Iterator<Item = &'static ConvKernel> {
@@ -132,22 +94,30 @@ fn conv(ic: usize, [ih, iw]: [usize; 2], oc: usize, [kh, kw]: [usize; 2]) -> Con
     Conv2d { n: 1, ic, ih, iw, oc, kh, kw, stride: [1; 2], dilation: [1; 2], pads, groups: 1, epilogue }
 }
 
+/// One of `from`.
+fn pick<T: Copy>(r: &mut Random, from: &[T]) -> T {
+    from[r.below(from.len())]
+}
+
 fn random_problem(r: &mut Random) -> Conv2d {
-    let kernel = r.pick(&[[1, 1], [1, 1], [3, 3], [3, 3], [5, 5], [7, 7], [1, 3], [4, 2]]);
-    let size = r.pick(&[[1, 1], [2, 3], [7, 7], [14, 14], [13, 17], [9, 31]]);
-    let (ic, oc, groups) = r.pick(&[
-        (3, 16, 1),
-        (1, 5, 1),
-        (4, 70, 1),
-        (16, 32, 1),
-        (19, 33, 1),
-        (40, 48, 1),
-        (37, 37, 37),
-        (64, 64, 64),
-        (32, 96, 2),
-        (24, 48, 3),
-        (1, 1, 1),
-    ]);
+    let kernel = pick(r, &[[1, 1], [1, 1], [3, 3], [3, 3], [5, 5], [7, 7], [1, 3], [4, 2]]);
+    let size = pick(r, &[[1, 1], [2, 3], [7, 7], [14, 14], [13, 17], [9, 31]]);
+    let (ic, oc, groups) = pick(
+        r,
+        &[
+            (3, 16, 1),
+            (1, 5, 1),
+            (4, 70, 1),
+            (16, 32, 1),
+            (19, 33, 1),
+            (40, 48, 1),
+            (37, 37, 37),
+            (64, 64, 64),
+            (32, 96, 2),
+            (24, 48, 3),
+            (1, 1, 1),
+        ],
+    );
     let acts = [
         Unary::Identity,
         Unary::Relu,
@@ -157,23 +127,23 @@ fn random_problem(r: &mut Random) -> Conv2d {
         Unary::Sigmoid,
     ];
     Conv2d {
-        n: r.pick(&[1, 1, 3]),
-        stride: r.pick(&[[1, 1], [1, 1], [2, 2], [1, 2], [3, 4]]),
-        dilation: r.pick(&[[1, 1], [1, 1], [2, 2], [2, 3]]),
+        n: pick(r, &[1, 1, 3]),
+        stride: pick(r, &[[1, 1], [1, 1], [2, 2], [1, 2], [3, 4]]),
+        dilation: pick(r, &[[1, 1], [1, 1], [2, 2], [2, 3]]),
         pads: if r.below(3) == 0 {
             Pads::default()
         } else {
             Pads { top: r.below(kernel[0] + 1), left: r.below(4), bottom: r.below(3), right: r.below(kernel[1] + 2) }
         },
         groups,
-        epilogue: Epilogue { bias: r.below(2) == 0, residual: r.below(2) == 0, act: r.pick(&acts) },
+        epilogue: Epilogue { bias: r.below(2) == 0, residual: r.below(2) == 0, act: pick(r, &acts) },
         ..conv(ic, size, oc, kernel)
     }
 }
 
-/// Valid random problems from a seed.
-fn problems(seed: u64, count: usize) -> (Random, Vec<Conv2d>) {
-    let mut r = Random(seed);
+/// Valid random problems, and the generator, of integers or not, for their operands.
+fn problems(seed: u64, integral: bool, count: usize) -> (Random, Vec<Conv2d>) {
+    let mut r = Random::new(seed, integral);
     let list = std::iter::repeat_with(|| random_problem(&mut r).validated()).flatten().take(count).collect();
     (r, list)
 }
@@ -181,11 +151,11 @@ fn problems(seed: u64, count: usize) -> (Random, Vec<Conv2d>) {
 #[test]
 fn every_kernel_equals_the_reference() {
     let pools = [Pool::new(1), Pool::new(2)];
-    let (mut r, problems) = problems(0x5eed, 400);
+    let (mut r, problems) = problems(1, true, 400);
     let mut failures = Vec::new();
     let mut used = vec![0; ROWS.len()];
     for p in problems {
-        let operands = Operands::new(&p, |len| r.integers(len));
+        let operands = Operands::new(&p, |len| r.values(len));
         let expected = reference::conv2d(&p, &operands.x, &operands.w, &operands.bias, &operands.residual);
         // Sums of integers are exact; curved activations are approximated.
         let exact = matches!(p.epilogue.act, Unary::Identity | Unary::Relu | Unary::Clip { .. });
@@ -209,10 +179,10 @@ fn every_kernel_equals_the_reference() {
 #[test]
 fn results_do_not_depend_on_blocks_threads_or_place_in_the_batch() {
     let pools = [Pool::new(1), Pool::new(2)];
-    let (mut r, problems) = problems(0xb10c, 60);
+    let (mut r, problems) = problems(2, false, 60);
     for p in problems {
         let one = Conv2d { n: 1, ..p };
-        let image = Operands::new(&one, |len| r.reals(len));
+        let image = Operands::new(&one, |len| r.values(len));
         let batch = Operands {
             x: image.x.repeat(p.n),
             residual: image.residual.repeat(p.n),

@@ -90,7 +90,7 @@ fn run<I: Isa>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>
             let channel = vector * I::LANES;
             strip_fn(isa, Strip { p, columns, x, w, rows, out, y_at, channel, finish: &finish });
             // SAFETY: as above.
-            unsafe { finish.pass(isa, &y, y_at, len, 1, len) };
+            unsafe { finish.pass(isa, &y, y_at..y_at + len) };
         }
     });
 }

@@ -9,9 +9,10 @@ const F32: usize = size_of::<f32>();
 
 /// Blocks for tiles of `width` output channels in vectors of `lanes`, over input pixels of `x_lanes` elements.
 ///
-/// The weights of an output block and `ic` input channels fill at most three quarters of L1, so that they stay while the pixels of a
-/// strip pass; the input of a strip of `rows` fills at most half of L2, so that it stays while the weights pass.
-/// Where the cores are not evenly busy, strips become shorter or output channels are shared out, whichever costs less.
+/// The weights of an output block and `ic` input channels fill at most three quarters of L1, so that they stay while
+/// the pixels of a strip pass; the input of a strip of `rows` fills at most half of L2, so that it stays while the
+/// weights pass. Where the cores are not evenly busy, strips become shorter or output channels are shared out,
+/// whichever costs less.
 pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [width, lanes]: [usize; 2]) -> ConvBlocks {
     let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
     let taps = p.kh * p.kw;
@@ -43,5 +44,5 @@ fn task_cost(p: &Conv2d, input: &Input, rows: usize, oc: usize, lanes: usize) ->
     let depth = p.ic / p.groups * p.kh * p.kw;
     let vectors = oc.div_ceil(lanes);
     let macs = rows * p.ow() * depth * vectors;
-    (macs + 3 * input.strip_len(p, rows) / lanes + 4 * depth * vectors) as u64
+    (macs + 3 * input.strip_len(rows) / lanes + 4 * depth * vectors) as u64
 }

@@ -127,7 +127,7 @@ fn strip_rows(p: &Conv2d, blocks: &ConvBlocks) -> usize {
 
 /// Length of one worker's scratch, in whole cache lines.
 fn worker_scratch(p: &Conv2d, blocks: &ConvBlocks, input: &Input) -> usize {
-    input.strip_len(p, strip_rows(p, blocks)).next_multiple_of(16)
+    input.strip_len(strip_rows(p, blocks)).next_multiple_of(16)
 }
 
 /// Everything that the tasks of one run share.
@@ -193,7 +193,7 @@ impl<I: Tiles> Run<'_, I> {
     fn task(&self, (n, group): (usize, usize), strip: usize, part: usize, scratch: &mut [f32]) {
         let p = self.p;
         let out = strip * self.rows..p.oh().min((strip + 1) * self.rows);
-        let source = self.input.strip(self.isa, p, self.x, (n, group), out.clone(), scratch);
+        let source = self.input.strip(self.isa, self.x, (n, group), out.clone(), scratch);
         let (ocg, icg) = (p.oc / p.groups, p.ic / p.groups);
         let (rows, columns) = if self.input.flat { (1, out.len() * p.ow()) } else { (out.len(), p.ow()) };
         let begin = part * self.oc;
@@ -241,9 +241,9 @@ impl<I: Tiles> Run<'_, I> {
             // SAFETY: tasks differ in image, rows or output channels, so no other one reaches these outputs.
             unsafe { tiles[width - 1](self.isa, &tile) };
         }
-        if last {
+        for at in (y_at..).step_by(y_pitch).take(if last { b.vectors } else { 0 }) {
             // SAFETY: as above.
-            unsafe { self.finish.pass(self.isa, &self.y, y_at, y_pitch, b.vectors, b.columns * I::LANES) };
+            unsafe { self.finish.pass(self.isa, &self.y, at..at + b.columns * I::LANES) };
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::{Conv2d, Isa, Pads, SimdOp};
 
 /// How a problem's input is read by tiles: a function of the problem and of the lanes of its layout.
 pub(super) struct Input {
+    p: Conv2d,
     /// Elements of a pixel: the lanes of the blocked layout, or 1 for a planar one.
     lanes: usize,
     /// Channel vectors (planes, where planar) of one group, and of all.
@@ -49,6 +50,7 @@ impl Input {
         // Copied rows of a kernel one row high stand next to each other, without those in between.
         let row_step = if copied && p.kh == 1 { 1 } else { p.stride[0] };
         Input {
+            p: *p,
             lanes,
             group_blocks: (p.ic / p.groups).div_ceil(lanes),
             blocks: p.ic.div_ceil(lanes),
@@ -61,25 +63,25 @@ impl Input {
     }
 
     /// Stored rows that so many output rows read.
-    fn rows(&self, p: &Conv2d, out: usize) -> usize {
-        (out - 1) * self.row_step + p.reach()[0]
+    fn rows(&self, out: usize) -> usize {
+        (out - 1) * self.row_step + self.p.reach()[0]
     }
 
     /// Length of the scratch for a strip of `out` output rows.
-    pub(super) fn strip_len(&self, p: &Conv2d, out: usize) -> usize {
-        if self.copied { self.group_blocks * self.rows(p, out) * self.row.pitch } else { 0 }
+    pub(super) fn strip_len(&self, out: usize) -> usize {
+        if self.copied { self.group_blocks * self.rows(out) * self.row.pitch } else { 0 }
     }
 
     /// The strip of output rows `out` of one group of image `n`, copied to `scratch` where it has to be.
     pub(super) fn strip<'a, I: Isa>(
         &self,
         isa: I,
-        p: &Conv2d,
         x: &'a [f32],
         (n, group): (usize, usize),
         out: Range<usize>,
         scratch: &'a mut [f32],
     ) -> Strip<'a> {
+        let p = &self.p;
         let first = (n * self.blocks + group * self.group_blocks) * p.ih * p.iw * self.lanes;
         let plane = p.ih * p.iw * self.lanes;
         let row_pitch = self.row_step * self.row.pitch;
@@ -87,7 +89,7 @@ impl Input {
             let at = first + out.start * row_pitch;
             return Strip { data: x, at, block_pitch: plane, row_pitch };
         }
-        let rows = self.rows(p, out.len());
+        let rows = self.rows(out.len());
         let block_pitch = rows * self.row.pitch;
         // The step between stored rows in the input: 1, or the stride where only the rows that are read are stored.
         let in_step = p.stride[0] / self.row_step;
@@ -96,7 +98,7 @@ impl Input {
             for (j, to) in to.chunks_exact_mut(self.row.pitch).enumerate() {
                 let padded = out.start * p.stride[0] + j * in_step;
                 match padded.checked_sub(p.pads.top).filter(|&iy| iy < p.ih) {
-                    Some(iy) => self.copy_row(isa, p, &from[iy * p.iw * self.lanes..][..p.iw * self.lanes], to),
+                    Some(iy) => self.copy_row(isa, &from[iy * p.iw * self.lanes..][..p.iw * self.lanes], to),
                     None => to.fill(0.0),
                 }
             }
@@ -105,7 +107,8 @@ impl Input {
     }
 
     /// Copies a row with its padding, phase after phase.
-    fn copy_row<I: Isa>(&self, isa: I, p: &Conv2d, from: &[f32], to: &mut [f32]) {
+    fn copy_row<I: Isa>(&self, isa: I, from: &[f32], to: &mut [f32]) {
+        let p = &self.p;
         let step = p.stride[1];
         for (phase, to) in to.chunks_exact_mut(self.row.phase_pitch).enumerate() {
             let columns = to.len() / self.lanes;

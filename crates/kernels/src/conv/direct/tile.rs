@@ -254,8 +254,8 @@ fn accumulate<I: Isa, const PLANAR: bool, const P: usize, const NV: usize>(
                         // SAFETY: `at - x_at` is at most the span of the taps and `lane < lanes`, so the index is
                         // below `last + P * lanes`.
                         let x = unsafe { isa.splat_at(t.x, at + p * lanes + lane) };
-                        for v in 0..NV {
-                            acc[v][p] = isa.fma(x, w[v], acc[v][p]);
+                        for (acc, &w) in acc.iter_mut().zip(&w) {
+                            acc[p] = isa.fma(x, w, acc[p]);
                         }
                     }
                     w_at += NV * I::LANES;
