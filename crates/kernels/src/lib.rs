@@ -2,7 +2,7 @@
 //!
 //! This room knows no network, no file and no environment variable. It is the only room with `unsafe` and
 //! `std::arch` (the tensor crate's buffer aside). A kernel is a row of data plus one generic tile function over an
-//! instruction-set token ([`Isa`]); beside each stands a naive twin in [`reference`], the oracle of its tests.
+//! instruction-set token ([`Isa`]); beside each stands a naive twin in [`mod@reference`], the oracle of its tests.
 //! A hot call allocates nothing: scratch sizes are asked up front and handed in with [`Ctx`].
 
 pub mod catalog;
