@@ -1,2 +1,1 @@
 //! How networks, tensors and photos come in and go out.
-

@@ -171,6 +171,53 @@ macro_rules! operator {
 }
 pub(crate) use operator;
 
+/// Declares a family: operators without attributes that differ in a function only, which an enum names.
+macro_rules! family {
+    ($(#[$meta:meta])* $family:ident, $(#[$fn_meta:meta])* $function:ident {
+        $($(#[$name_meta:meta])* $name:ident),* $(,)?
+    }) => {
+        $(#[$fn_meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum $function { $($(#[$name_meta])* $name),* }
+
+        impl $function {
+            /// Every function.
+            pub const ALL: &'static [$function] = &[$($function::$name),*];
+
+            /// The function's name.
+            pub const fn name(self) -> &'static str {
+                match self { $($function::$name => stringify!($name)),* }
+            }
+        }
+
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub struct $family(
+            /// The function.
+            pub $function,
+        );
+
+        impl $crate::attr::Attributes for $family {
+            const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            fn name(&self) -> &'static str {
+                self.0.name()
+            }
+
+            fn read(name: &str, _: &mut $crate::attr::AttrMap) -> Result<Self, $crate::OpError> {
+                let function = $function::ALL.iter().find(|f| f.name() == name);
+                let unknown = || $crate::OpError::unsupported(format!("the function {name}"));
+                function.copied().map($family).ok_or_else(unknown)
+            }
+
+            fn write(&self) -> Vec<(&'static str, $crate::attr::Attr)> {
+                Vec::new()
+            }
+        }
+    };
+}
+pub(crate) use family;
+
 /// Declares an enum whose variants stand in attributes as texts.
 macro_rules! attr_enum {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal),* $(,)? }) => {

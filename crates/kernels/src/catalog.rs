@@ -24,5 +24,9 @@ pub fn catalog() -> impl Iterator<Item = &'static KernelId> {
     let conv = crate::conv::ROWS.iter().map(|row| &row.id);
     let transposed = crate::conv::transposed::ROWS.iter().map(|row| &row.id);
     let gemm = crate::gemm::ROWS.iter().map(|row| &row.id);
-    conv.chain(transposed).chain(gemm)
+    let unary = crate::eltwise::UNARY_ROWS.iter().map(|row| &row.id);
+    let binary = crate::eltwise::BINARY_ROWS.iter().map(|row| &row.id);
+    let pool = crate::pool::MAX_ROWS.iter().chain(&crate::pool::AVERAGE_ROWS).map(|row| &row.id);
+    let reduce = crate::reduce::ROWS.iter().map(|row| &row.id);
+    conv.chain(transposed).chain(gemm).chain(unary).chain(binary).chain(pool).chain(reduce)
 }

@@ -8,17 +8,24 @@
 pub mod catalog;
 pub mod conv;
 mod cpu;
+pub mod eltwise;
 pub mod gemm;
 mod isa;
 mod math;
+pub mod measure;
 mod parallel;
+pub mod pool;
 mod problem;
+pub mod reduce;
 pub mod reference;
+mod rows;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod trial;
 
 pub use cpu::{Cache, Cpu};
-pub use isa::{Avx2, Avx512, Isa, Scalar, SimdOp, Tier, UnknownTier};
+pub use isa::{Avx2, Avx512, Isa, MAX_LANES, Scalar, SimdOp, Tier, UnknownTier};
 pub use parallel::{Ctx, Pool, Shards, Task};
 pub use problem::{Conv2d, ConvTranspose2d, Epilogue, Pads, ProblemError};
 pub use tilewise_tensor::Unary;

@@ -2,7 +2,7 @@
 
 use tilewise_tensor::{DType, Element, Tensor, broadcast};
 
-use super::support::{broadcast_dims, broadcast_positions, floats, from_floats, operand};
+use super::support::{broadcast_positions, broadcast_type, floats, from_floats, operand};
 use super::{Args, Operator};
 use crate::attr::{Attr, AttrMap, Attributes};
 use crate::{OpError, ValueType};
@@ -90,18 +90,14 @@ impl Operator for Binary {
         if x.dtype() == DType::Bool || (x.dtype() != y.dtype() && self.0 != BinaryFn::Pow) {
             return Err(OpError::invalid(format!("no {} of {} and {}", self.0.name(), x.dtype(), y.dtype())));
         }
-        let shape = match (x.shape(), y.shape()) {
-            (Some(x), Some(y)) => Some(broadcast_dims(x, y)?),
-            _ => None,
-        };
-        Ok(vec![ValueType { dtype: x.dtype(), shape }])
+        Ok(vec![broadcast_type(&x, &y, x.dtype())?])
     }
 
     fn eval(&self, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, OpError> {
         let (x, y) = (operand(inputs, 0)?, operand(inputs, 1)?);
         let shape = broadcast(x.shape(), y.shape())
             .ok_or_else(|| OpError::invalid(format!("{:?} and {:?} do not broadcast", x.shape(), y.shape())))?;
-        let pairs = broadcast_positions(x.shape(), &shape).into_iter().zip(broadcast_positions(y.shape(), &shape));
+        let pairs = broadcast_positions(x.shape(), &shape).zip(broadcast_positions(y.shape(), &shape));
         let y = &if y.dtype() == x.dtype() { y.clone() } else { super::cast::convert(y, x.dtype())? };
         macro_rules! integers {
             ($($variant:ident: $rust:ty),*) => {

@@ -88,7 +88,6 @@ pub static ROWS: &[&ConvKernel] = &[
     &pointwise::ROWS[4],
     &pointwise::ROWS[5],
     &pointwise::ROWS[6],
-    &pointwise::ROWS[7],
     &direct::ROWS[0],
     &direct::ROWS[1],
     &direct::ROWS[2],
@@ -96,7 +95,6 @@ pub static ROWS: &[&ConvKernel] = &[
     &direct::ROWS[4],
     &direct::ROWS[5],
     &direct::ROWS[6],
-    &direct::ROWS[7],
 ];
 
 #[cfg(test)]

@@ -245,26 +245,56 @@ fn names_state_method_type_tile_and_tier() {
 fn choices_are_the_ones_written_down() {
     let same = |k| Pads { top: k, left: k, bottom: k, right: k };
     let strided = |p| Conv2d { stride: [2, 2], ..p };
+    // The method and, for each tier, the tile.
     let cases = [
-        (strided(Conv2d { pads: same(3), ..conv(3, [224, 224], 64, [7, 7]) }), ["", "", ""]),
-        (strided(Conv2d { pads: same(1), ..conv(3, [224, 224], 16, [3, 3]) }), ["", "", ""]),
-        (Conv2d { pads: same(1), ..conv(64, [56, 56], 64, [3, 3]) }, ["", "", ""]),
-        (Conv2d { pads: same(1), ..conv(512, [7, 7], 512, [3, 3]) }, ["", "", ""]),
-        (Conv2d { pads: same(1), groups: 2, ..conv(96, [27, 27], 256, [3, 3]) }, ["", "", ""]),
-        (conv(64, [56, 56], 256, [1, 1]), ["", "", ""]),
-        (conv(96, [14, 14], 24, [1, 1]), ["", "", ""]),
-        (conv(256, [1, 1], 16, [1, 1]), ["", "", ""]),
-        (strided(conv(256, [56, 56], 512, [1, 1])), ["", "", ""]),
-        (Conv2d { pads: same(1), groups: 512, ..conv(512, [14, 14], 512, [3, 3]) }, ["", "", ""]),
-        (Conv2d { groups: 8, ..conv(64, [28, 28], 64, [3, 3]) }, ["", "", ""]),
+        (strided(Conv2d { pads: same(3), ..conv(3, [224, 224], 64, [7, 7]) }), "first", ["4x8", "6x16", "14x32"]),
+        (strided(Conv2d { pads: same(1), ..conv(3, [224, 224], 16, [3, 3]) }), "first", ["4x8", "6x16", "28x16"]),
+        (Conv2d { pads: same(1), ..conv(64, [56, 56], 64, [3, 3]) }, "direct", ["4x8", "6x16", "14x32"]),
+        (Conv2d { pads: same(1), ..conv(512, [7, 7], 512, [3, 3]) }, "direct", ["4x8", "6x16", "9x48"]),
+        (Conv2d { pads: same(1), groups: 2, ..conv(96, [27, 27], 256, [3, 3]) }, "direct", ["4x8", "6x16", "28x16"]),
+        (conv(64, [56, 56], 256, [1, 1]), "pointwise", ["4x8", "6x16", "14x32"]),
+        (conv(96, [14, 14], 24, [1, 1]), "pointwise", ["4x8", "6x16", "14x32"]),
+        (conv(512, [7, 7], 2048, [1, 1]), "pointwise", ["4x8", "6x16", "28x16"]),
+        (strided(conv(256, [56, 56], 512, [1, 1])), "pointwise", ["4x8", "6x16", "14x32"]),
+        (
+            Conv2d { pads: same(1), groups: 512, ..conv(512, [14, 14], 512, [3, 3]) },
+            "depthwise",
+            ["8x4", "8x8", "8x16"],
+        ),
     ];
     let mut failures = Vec::new();
-    for (p, expected) in cases {
+    for (p, method, tiles) in cases {
         let p = p.validated().unwrap();
         let chosen = Tier::ALL.map(|tier| choose(&p, &cpu(tier, 1)).map_or("none", |(row, _)| row.id.name));
-        if chosen != expected {
+        let name = |(tier, tile)| format!("conv-{method}_f32_{tile}_{tier}");
+        let expected: Vec<String> = Tier::ALL.into_iter().zip(tiles).map(name).collect();
+        if chosen != expected.as_slice() {
             failures.push(format!("{p}: {chosen:?}"));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn groups_narrower_than_a_vector_get_a_tier_whose_vectors_fit() {
+    let p = Conv2d { groups: 8, ..conv(64, [28, 28], 64, [3, 3]) };
+    assert!(candidates(&p, &cpu(Tier::Avx512, 1)).all(|row| row.id.tier == Tier::Avx2));
+    let p = Conv2d { groups: 2, ..conv(6, [8, 8], 6, [3, 3]) };
+    assert!(choose(&p, &cpu(Tier::Avx512, 1)).is_none());
+}
+
+#[test]
+fn work_is_cut_for_every_core_and_strips_fit_into_l2() {
+    let pads = Pads { top: 1, left: 1, bottom: 1, right: 1 };
+    for p in [conv(64, [56, 56], 64, [3, 3]), conv(512, [7, 7], 512, [3, 3]), conv(512, [28, 28], 512, [3, 3])] {
+        let p = Conv2d { pads, ..p };
+        for cores in [1, 2, 4] {
+            let cpu = cpu(Tier::Avx512, cores);
+            let (row, blocks) = choose(&p, &cpu).unwrap();
+            let tasks = p.oh().div_ceil(blocks.rows) * p.oc.div_ceil(blocks.oc);
+            assert!(tasks >= cores, "{p} on {cores} cores: {blocks:?}");
+            let bytes = (row.scratch_len)(&p, &blocks, 1) * size_of::<f32>();
+            assert!(bytes <= cpu.l2.size * 3 / 4, "{p}: {bytes} bytes of input in {blocks:?}");
+        }
+    }
 }

@@ -2,12 +2,18 @@
 //!
 //! Sums are accumulated in f64, so that a kernel's rounding is measured against something better than itself.
 
+mod binary;
 mod conv;
 mod conv_transpose;
 mod gemm;
+mod pool;
+mod reduce;
 mod unary;
 
+pub use binary::binary;
 pub use conv::conv2d;
 pub use conv_transpose::conv_transpose2d;
 pub use gemm::gemm;
+pub use pool::pool2d;
+pub use reduce::reduce;
 pub use unary::unary;

@@ -1,9 +1,9 @@
-//! Depthwise convolution: each channel by itself, in the blocked layout, a row of outputs at a time.
+//! Depthwise convolution: each channel by itself, in the blocked layout, a channel vector at a time.
 //!
 //! Nothing is copied: rows of taps above and below the image are left out, and so are columns for the few outputs at
 //! the edges. Each output is one chain of multiply-adds over its taps inside the image, row by row.
 
-mod row;
+mod strip;
 
 use tilewise_tensor::DType;
 
@@ -12,7 +12,7 @@ use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
 use crate::catalog::KernelId;
 use crate::parallel::Shards;
 use crate::{Avx2, Avx512, Conv2d, Cpu, Ctx, Isa, Scalar};
-use row::{Row, WIDEST, row_fn};
+use strip::{Columns, Strip, WIDEST, strip_fn};
 
 /// One row an instruction set.
 pub(super) static ROWS: [ConvKernel; 3] = [
@@ -70,7 +70,7 @@ fn run<I: Isa>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>
     let y_len = p.n * vectors * y_plane;
     assert!(args.x.len() >= p.n * vectors * x_plane && args.y.len() >= y_len, "input and output are complete");
     let finish = Finish::new(&p.epilogue, args.bias, vectors * I::LANES, args.residual, y_len);
-    let row = row_fn::<I>(p);
+    let (strip_fn, columns) = (strip_fn::<I>(p), &Columns::new(p));
     let rows = blocks.rows.clamp(1, oh);
     let each = blocks.oc.div_ceil(I::LANES).clamp(1, vectors);
     let (parts, strips) = (vectors.div_ceil(each), oh.div_ceil(rows));
@@ -81,17 +81,16 @@ fn run<I: Isa>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>
         let (n, part) = (rest / parts, rest % parts);
         for vector in part * each..vectors.min((part + 1) * each) {
             let plane = n * vectors + vector;
-            for oy in strip * rows..oh.min((strip + 1) * rows) {
-                let y_at = plane * y_plane + oy * ow * I::LANES;
-                let len = ow * I::LANES;
-                // SAFETY: tasks differ in image, channels or rows, and the range ends with this use of it.
-                let out = unsafe { y.range(y_at..y_at + len) };
-                let x = &args.x[plane * x_plane..][..x_plane];
-                let w = &args.w[vector * taps..][..taps];
-                row(isa, Row { p, x, w, oy, out, y_at, channel: vector * I::LANES, finish: &finish });
-                // SAFETY: as above.
-                unsafe { finish.pass(isa, &y, y_at, len, 1, len) };
-            }
+            let rows = strip * rows..oh.min((strip + 1) * rows);
+            let (y_at, len) = (plane * y_plane + rows.start * ow * I::LANES, rows.len() * ow * I::LANES);
+            // SAFETY: tasks differ in image, channels or rows, and the range ends with this use of it.
+            let out = unsafe { y.range(y_at..y_at + len) };
+            let x = &args.x[plane * x_plane..][..x_plane];
+            let w = &args.w[vector * taps..][..taps];
+            let channel = vector * I::LANES;
+            strip_fn(isa, Strip { p, columns, x, w, rows, out, y_at, channel, finish: &finish });
+            // SAFETY: as above.
+            unsafe { finish.pass(isa, &y, y_at, len, 1, len) };
         }
     });
 }

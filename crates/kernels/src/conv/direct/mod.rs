@@ -50,13 +50,12 @@ pub(super) fn whole_groups(p: &Conv2d, lanes: usize) -> bool {
 }
 
 /// The rows: widest pixel tile first, which loads least for each multiply-add.
-pub(super) static ROWS: [ConvKernel; 8] = [
+pub(super) static ROWS: [ConvKernel; 7] = [
     row::<Avx512, Direct, 2>("conv-direct_f32_14x32_avx512"),
     row::<Avx512, Direct, 3>("conv-direct_f32_9x48_avx512"),
     row::<Avx512, Direct, 4>("conv-direct_f32_6x64_avx512"),
     row::<Avx512, Direct, 1>("conv-direct_f32_28x16_avx512"),
     row::<Avx2, Direct, 2>("conv-direct_f32_6x16_avx2"),
-    row::<Avx2, Direct, 3>("conv-direct_f32_4x24_avx2"),
     row::<Avx2, Direct, 1>("conv-direct_f32_12x8_avx2"),
     row::<Scalar, Direct, 2>("conv-direct_f32_4x8_scalar"),
 ];
@@ -194,7 +193,7 @@ impl<I: Tiles> Run<'_, I> {
     fn task(&self, (n, group): (usize, usize), strip: usize, part: usize, scratch: &mut [f32]) {
         let p = self.p;
         let out = strip * self.rows..p.oh().min((strip + 1) * self.rows);
-        let source = self.input.strip(p, self.x, (n, group), out.clone(), scratch);
+        let source = self.input.strip(self.isa, p, self.x, (n, group), out.clone(), scratch);
         let (ocg, icg) = (p.oc / p.groups, p.ic / p.groups);
         let (rows, columns) = if self.input.flat { (1, out.len() * p.ow()) } else { (out.len(), p.ow()) };
         let begin = part * self.oc;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::tile::{RowLayout, Taps};
-use crate::{Conv2d, Pads};
+use crate::{Conv2d, Isa, Pads, SimdOp};
 
 /// How a problem's input is read by tiles: a function of the problem and of the lanes of its layout.
 pub(super) struct Input {
@@ -71,8 +71,9 @@ impl Input {
     }
 
     /// The strip of output rows `out` of one group of image `n`, copied to `scratch` where it has to be.
-    pub(super) fn strip<'a>(
+    pub(super) fn strip<'a, I: Isa>(
         &self,
+        isa: I,
         p: &Conv2d,
         x: &'a [f32],
         (n, group): (usize, usize),
@@ -95,7 +96,7 @@ impl Input {
             for (j, to) in to.chunks_exact_mut(self.row.pitch).enumerate() {
                 let padded = out.start * p.stride[0] + j * in_step;
                 match padded.checked_sub(p.pads.top).filter(|&iy| iy < p.ih) {
-                    Some(iy) => self.copy_row(p, &from[iy * p.iw * self.lanes..][..p.iw * self.lanes], to),
+                    Some(iy) => self.copy_row(isa, p, &from[iy * p.iw * self.lanes..][..p.iw * self.lanes], to),
                     None => to.fill(0.0),
                 }
             }
@@ -104,7 +105,7 @@ impl Input {
     }
 
     /// Copies a row with its padding, phase after phase.
-    fn copy_row(&self, p: &Conv2d, from: &[f32], to: &mut [f32]) {
+    fn copy_row<I: Isa>(&self, isa: I, p: &Conv2d, from: &[f32], to: &mut [f32]) {
         let step = p.stride[1];
         for (phase, to) in to.chunks_exact_mut(self.row.phase_pitch).enumerate() {
             let columns = to.len() / self.lanes;
@@ -119,26 +120,50 @@ impl Input {
                 continue;
             }
             let from = &from[(begin * step + phase - p.pads.left) * self.lanes..];
-            match self.lanes {
-                _ if step == 1 => inside.copy_from_slice(&from[..inside.len()]),
-                16 => gather::<16>(inside, from, step),
-                8 => gather::<8>(inside, from, step),
-                4 => gather::<4>(inside, from, step),
-                1 => gather::<1>(inside, from, step),
-                lanes => {
-                    for (to, from) in inside.chunks_exact_mut(lanes).zip(from.chunks(step * lanes)) {
-                        to.copy_from_slice(&from[..lanes]);
-                    }
-                }
+            if step == 1 {
+                inside.copy_from_slice(&from[..inside.len()]);
+            } else {
+                isa.dispatch(Gather { to: inside, from, step, planar: self.lanes == 1 });
             }
         }
     }
 }
 
-/// Copies each `step`th pixel of `L` elements.
-fn gather<const L: usize>(to: &mut [f32], from: &[f32], step: usize) {
-    for (to, from) in to.chunks_exact_mut(L).zip(from.chunks(step * L)) {
-        to.copy_from_slice(&from[..L]);
+/// Copies each `step`th pixel to neighbouring ones: at least one, vectors or, where planar, single elements.
+struct Gather<'a> {
+    to: &'a mut [f32],
+    from: &'a [f32],
+    step: usize,
+    planar: bool,
+}
+
+impl SimdOp for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        match (self.planar, self.step) {
+            (false, step) => {
+                for (to, from) in self.to.chunks_exact_mut(I::LANES).zip(self.from.chunks(step * I::LANES)) {
+                    isa.store(to, isa.load(from));
+                }
+            }
+            // A constant step becomes shuffles of vectors.
+            (true, 2) => pick(self.to, self.from, 2),
+            (true, 4) => pick(self.to, self.from, 4),
+            (true, step) => pick(self.to, self.from, step),
+        }
+    }
+}
+
+/// Copies each `step`th element.
+#[inline(always)]
+fn pick(to: &mut [f32], from: &[f32], step: usize) {
+    // The last element need not have a whole step after it.
+    let Some((last, to)) = to.split_last_mut() else { return };
+    *last = from[to.len() * step];
+    for (to, from) in to.iter_mut().zip(from.chunks_exact(step)) {
+        *to = from[0];
     }
 }
 

@@ -138,11 +138,8 @@ impl Tiles for Avx512 {
 }
 
 impl Tiles for Avx2 {
-    const BLOCKED: &'static [&'static [TileFn<Self>]] = &[
-        widths!(Avx2, false, 1: 1 2 3 4 5 6 7 8 9 10 11 12),
-        widths!(Avx2, false, 2: 1 2 3 4 5 6),
-        widths!(Avx2, false, 3: 1 2 3 4),
-    ];
+    const BLOCKED: &'static [&'static [TileFn<Self>]] =
+        &[widths!(Avx2, false, 1: 1 2 3 4 5 6 7 8 9 10 11 12), widths!(Avx2, false, 2: 1 2 3 4 5 6)];
     const PLANAR: &'static [&'static [TileFn<Self>]] =
         &[widths!(Avx2, true, 1: 1 2 3 4 5 6 7 8 9 10 11 12), widths!(Avx2, true, 2: 1 2 3 4 5 6)];
 }
@@ -170,33 +167,64 @@ impl<const PLANAR: bool, const P: usize, const NV: usize> SimdOp for Body<'_, PL
     #[inline(always)]
     fn call<I: Isa>(self, isa: I) {
         let t = self.0;
-        let mut acc = if t.first { [[isa.zero(); P]; NV] } else { load_sums(isa, t) };
+        // Vectors are written out: a loop around so large a body stays a loop, whose index keeps the sums in memory.
+        const { assert!(NV <= 4) };
+        let mut acc = [[isa.zero(); P]; NV];
+        if !t.first {
+            if NV > 0 {
+                load_sums(isa, t, 0, &mut acc[0]);
+            }
+            if NV > 1 {
+                load_sums(isa, t, 1, &mut acc[1]);
+            }
+            if NV > 2 {
+                load_sums(isa, t, 2, &mut acc[2]);
+            }
+            if NV > 3 {
+                load_sums(isa, t, 3, &mut acc[3]);
+            }
+        }
         accumulate::<I, PLANAR, P, NV>(isa, t, &mut acc);
-        for (v, acc) in acc.iter_mut().enumerate() {
-            let at = t.y_at + v * t.y_pitch;
-            if let Some(finish) = t.finish {
-                finish.apply(isa, t.channel + v * I::LANES, at, acc);
-            }
-            // SAFETY: only the calling task reaches the tile's outputs, and this is the only range alive in it.
-            let y = unsafe { t.y.range(at..at + P * I::LANES) };
-            for (p, &sum) in acc.iter().enumerate() {
-                // SAFETY: the range holds P vectors and p < P.
-                unsafe { isa.store_at(y, p * I::LANES, sum) };
-            }
+        if NV > 0 {
+            store_sums(isa, t, 0, &mut acc[0]);
+        }
+        if NV > 1 {
+            store_sums(isa, t, 1, &mut acc[1]);
+        }
+        if NV > 2 {
+            store_sums(isa, t, 2, &mut acc[2]);
+        }
+        if NV > 3 {
+            store_sums(isa, t, 3, &mut acc[3]);
         }
     }
 }
 
-/// The sums that earlier input channels left in the output.
+/// The sums of vector `v` that earlier input channels left in the output.
 #[inline(always)]
-fn load_sums<I: Isa, const P: usize, const NV: usize>(isa: I, t: &Tile<'_>) -> [[I::F; P]; NV] {
-    std::array::from_fn(|v| {
-        let at = t.y_at + v * t.y_pitch;
-        // SAFETY: only the calling task reaches the tile's outputs, and this is the only range alive in it.
-        let y = unsafe { t.y.range(at..at + P * I::LANES) };
+fn load_sums<I: Isa, const P: usize>(isa: I, t: &Tile<'_>, v: usize, acc: &mut [I::F; P]) {
+    let at = t.y_at + v * t.y_pitch;
+    // SAFETY: only the calling task reaches the tile's outputs, and this is the only range alive in it.
+    let y = unsafe { t.y.range(at..at + P * I::LANES) };
+    for (p, sum) in acc.iter_mut().enumerate() {
         // SAFETY: the range holds P vectors and p < P.
-        std::array::from_fn(|p| unsafe { isa.load_at(y, p * I::LANES) })
-    })
+        *sum = unsafe { isa.load_at(y, p * I::LANES) };
+    }
+}
+
+/// Stores the sums of vector `v`, finished where they are complete.
+#[inline(always)]
+fn store_sums<I: Isa, const P: usize>(isa: I, t: &Tile<'_>, v: usize, acc: &mut [I::F; P]) {
+    let at = t.y_at + v * t.y_pitch;
+    if let Some(finish) = t.finish {
+        finish.apply(isa, t.channel + v * I::LANES, at, acc);
+    }
+    // SAFETY: only the calling task reaches the tile's outputs, and this is the only range alive in it.
+    let y = unsafe { t.y.range(at..at + P * I::LANES) };
+    for (p, &sum) in acc.iter().enumerate() {
+        // SAFETY: the range holds P vectors and p < P.
+        unsafe { isa.store_at(y, p * I::LANES, sum) };
+    }
 }
 
 #[inline(always)]
@@ -217,10 +245,11 @@ fn accumulate<I: Isa, const PLANAR: bool, const P: usize, const NV: usize>(
             let (mut at, mut phase) = (x_at + row * taps.row_pitch, 0);
             for _ in 0..taps.cols {
                 for lane in 0..here {
-                    let w: [I::F; NV] = std::array::from_fn(|v| {
+                    let mut w = [isa.zero(); NV];
+                    for (v, w) in w.iter_mut().enumerate() {
                         // SAFETY: of the `channels * taps * NV` vectors asserted above this is one not yet used.
-                        unsafe { isa.load_at(t.w, w_at + v * I::LANES) }
-                    });
+                        *w = unsafe { isa.load_at(t.w, w_at + v * I::LANES) };
+                    }
                     for p in 0..P {
                         // SAFETY: `at - x_at` is at most the span of the taps and `lane < lanes`, so the index is
                         // below `last + P * lanes`.

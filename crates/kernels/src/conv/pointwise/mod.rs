@@ -19,13 +19,12 @@ impl Family for Pointwise {
 }
 
 /// The rows: widest pixel tile first, which loads least for each multiply-add.
-pub(super) static ROWS: [ConvKernel; 8] = [
+pub(super) static ROWS: [ConvKernel; 7] = [
     row::<Avx512, Pointwise, 2>("conv-pointwise_f32_14x32_avx512"),
     row::<Avx512, Pointwise, 3>("conv-pointwise_f32_9x48_avx512"),
     row::<Avx512, Pointwise, 4>("conv-pointwise_f32_6x64_avx512"),
     row::<Avx512, Pointwise, 1>("conv-pointwise_f32_28x16_avx512"),
     row::<Avx2, Pointwise, 2>("conv-pointwise_f32_6x16_avx2"),
-    row::<Avx2, Pointwise, 3>("conv-pointwise_f32_4x24_avx2"),
     row::<Avx2, Pointwise, 1>("conv-pointwise_f32_12x8_avx2"),
     row::<Scalar, Pointwise, 2>("conv-pointwise_f32_4x8_scalar"),
 ];

@@ -1,0 +1,247 @@
+//! Lowering: each operator of a graph becomes steps over buffers.
+//!
+//! A file here takes a family of operators, picks kernels for its problem and pushes steps; `layout.rs` keeps track
+//! of which layouts of a value exist and inserts reorders. What has no kernel is interpreted.
+
+mod conv;
+mod interpret;
+mod layout;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tilewise_graph::{Graph, Node, NodeId, Op, ValueId};
+use tilewise_kernels::Cpu;
+use tilewise_tensor::{AlignedBuffer, DType};
+
+use crate::plan::{BufferId, Input, Output, Run, Step, StepInfo};
+use crate::schedule::Choice;
+use crate::{PlanError, Schedule, Weights};
+
+pub(crate) use layout::Layout;
+
+/// What a buffer is stored in.
+pub(crate) enum Storage {
+    /// The arena.
+    Arena { bytes: usize },
+    /// A constant.
+    Constant(Arc<AlignedBuffer>),
+    /// A tensor whose size the data decide, by number.
+    Dynamic(usize),
+}
+
+/// A buffer with its life: the first and the last step that touch it.
+pub(crate) struct Buffer {
+    pub(crate) storage: Storage,
+    pub(crate) first: usize,
+    pub(crate) last: usize,
+}
+
+impl Buffer {
+    /// Bytes in the arena.
+    pub(crate) fn arena_bytes(&self) -> usize {
+        match self.storage {
+            Storage::Arena { bytes } => bytes,
+            Storage::Constant(_) | Storage::Dynamic(_) => 0,
+        }
+    }
+}
+
+/// A graph as steps and buffers.
+pub(crate) struct Lowered {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) buffers: Vec<Buffer>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) dynamic: usize,
+    pub(crate) schedule: Schedule,
+}
+
+/// Lowers every node of a graph, in order.
+pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Lowered, PlanError> {
+    let mut lowering = Lowering {
+        graph,
+        cpu,
+        schedule,
+        weights,
+        names: layer_names(graph),
+        steps: Vec::new(),
+        buffers: vec![Buffer { storage: Storage::Arena { bytes: 0 }, first: 0, last: 0 }],
+        held: HashMap::new(),
+        home: HashMap::new(),
+        dynamic: 0,
+        chosen: Schedule::default(),
+    };
+    let inputs = lowering.inputs()?;
+    for id in graph.order()? {
+        lowering.node(id)?;
+    }
+    let outputs = lowering.outputs()?;
+    let Lowering { steps, buffers, dynamic, chosen: schedule, .. } = lowering;
+    Ok(Lowered { steps, buffers, inputs, outputs, dynamic, schedule })
+}
+
+/// A name for each node, unique in the graph: its own, or that of its first output where several share it.
+fn layer_names(graph: &Graph) -> HashMap<NodeId, String> {
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    for (_, node) in graph.nodes() {
+        *count.entry(&node.name).or_default() += 1;
+    }
+    let name = |node: &Node| match node.outputs.first() {
+        Some(&output) if node.name.is_empty() || count[&*node.name] > 1 => graph.value(output).name.to_string(),
+        _ => node.name.to_string(),
+    };
+    graph.nodes().map(|(id, node)| (id, name(node))).collect()
+}
+
+/// A lowering under way.
+pub(crate) struct Lowering<'a> {
+    graph: &'a Graph,
+    cpu: &'a Cpu,
+    schedule: &'a Schedule,
+    weights: &'a Weights,
+    names: HashMap<NodeId, String>,
+    steps: Vec<Step>,
+    buffers: Vec<Buffer>,
+    /// The buffers that hold a value, by its layout there.
+    held: HashMap<(ValueId, Layout), BufferId>,
+    /// The layout in which a value was made.
+    home: HashMap<ValueId, Layout>,
+    dynamic: usize,
+    /// The choices made so far.
+    chosen: Schedule,
+}
+
+/// One node under lowering, with what every lowering asks of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Layer<'a> {
+    pub(crate) id: NodeId,
+    pub(crate) node: &'a Node,
+}
+
+/// What a lowering hands over for one step.
+pub(crate) struct NewStep<'a> {
+    pub(crate) layer: Layer<'a>,
+    pub(crate) op: &'static str,
+    pub(crate) kernel: &'static str,
+    pub(crate) choice: Option<Choice>,
+    pub(crate) macs: u64,
+    pub(crate) reads: &'a [BufferId],
+    pub(crate) writes: &'a [BufferId],
+    pub(crate) run: Run,
+}
+
+impl<'a> Lowering<'a> {
+    fn inputs(&mut self) -> Result<Vec<Input>, PlanError> {
+        let mut inputs = Vec::new();
+        for &id in self.graph.inputs() {
+            let value = self.graph.value(id);
+            let free = || PlanError::FreeInput { name: value.name.to_string(), ty: value.ty.to_string() };
+            let shape = value.ty.known_shape().ok_or_else(free)?;
+            let buffer = self.make(id, Layout::Plain)?;
+            self.touch(buffer, 0);
+            inputs.push(Input { name: Arc::clone(&value.name), dtype: value.ty.dtype, shape, buffer });
+        }
+        Ok(inputs)
+    }
+
+    fn outputs(&mut self) -> Result<Vec<Output>, PlanError> {
+        let mut outputs = Vec::new();
+        for (name, id) in self.graph.outputs() {
+            let ty = &self.graph.value(*id).ty;
+            let shape = if self.is_dynamic(*id) { Vec::new() } else { ty.known_shape().unwrap_or_default() };
+            let buffer = self.buffer(*id, Layout::Plain)?;
+            outputs.push(Output { name: Arc::clone(name), dtype: ty.dtype, shape, buffer });
+        }
+        let end = self.steps.len();
+        for output in &outputs {
+            self.touch(output.buffer, end);
+        }
+        Ok(outputs)
+    }
+
+    fn node(&mut self, id: NodeId) -> Result<(), PlanError> {
+        let layer = Layer { id, node: self.graph.node(id) };
+        let values = layer.node.inputs.iter().flatten().chain(&layer.node.outputs);
+        let fixed = values.clone().all(|&value| !self.is_dynamic(value));
+        let f32s = values.clone().all(|&value| self.graph.value(value).ty.dtype == DType::F32);
+        let lowered = fixed
+            && match &layer.node.op {
+                Op::Conv(op) => f32s && conv::lower(self, layer, op)?,
+                Op::Reshape(_) => self.rename(layer)?,
+                Op::Binary(_) | Op::Cast(_) | Op::Shape(_) | Op::Size(_) | Op::Unary(_) => false,
+            };
+        if lowered { Ok(()) } else { interpret::lower(self, layer) }
+    }
+
+    /// Lowers an operator whose first output is its first input under another shape: no step at all.
+    fn rename(&mut self, layer: Layer<'_>) -> Result<bool, PlanError> {
+        let (Some(Some(from)), Some(&to)) = (layer.node.inputs.first(), layer.node.outputs.first()) else {
+            return Ok(false);
+        };
+        let buffer = self.buffer(*from, Layout::Plain)?;
+        self.hold(to, Layout::Plain, buffer);
+        Ok(true)
+    }
+
+    /// The unique name of a layer.
+    pub(crate) fn name(&self, layer: Layer<'_>) -> &str {
+        &self.names[&layer.id]
+    }
+
+    /// An error that names the layer.
+    pub(crate) fn fail(&self, layer: Layer<'_>, reason: impl ToString) -> PlanError {
+        let (node, op) = (self.name(layer).to_owned(), layer.node.op.name().to_owned());
+        PlanError::Node { node, op, reason: reason.to_string() }
+    }
+
+    /// Appends a step, and lets its buffers live until then.
+    pub(crate) fn push(&mut self, new: NewStep<'_>) {
+        let number = self.steps.len();
+        for &buffer in new.reads.iter().chain(new.writes) {
+            self.touch(buffer, number);
+        }
+        let output = new.layer.node.outputs.first().map(|&id| self.graph.value(id).ty.to_string());
+        let bytes = new.reads.iter().chain(new.writes).map(|&id| self.len(id) as u64).sum();
+        if let Some(choice) = new.choice {
+            self.chosen.set(&self.names[&new.layer.id], choice);
+        }
+        let info = StepInfo {
+            layer: self.name(new.layer).to_owned(),
+            merged: new.layer.node.merged.iter().map(ToString::to_string).collect(),
+            op: new.op,
+            kernel: new.kernel,
+            choice: new.choice.map(|choice| choice.to_string()).unwrap_or_default(),
+            output: output.unwrap_or_default(),
+            macs: new.macs,
+            bytes,
+        };
+        self.steps.push(Step { info, run: new.run });
+    }
+
+    /// A buffer that lives for the next step only.
+    pub(crate) fn scratch(&mut self, floats: usize) -> BufferId {
+        self.add(Storage::Arena { bytes: floats.saturating_mul(size_of::<f32>()) })
+    }
+
+    pub(crate) fn add(&mut self, storage: Storage) -> BufferId {
+        let id = BufferId(self.buffers.len() as u32);
+        self.buffers.push(Buffer { storage, first: usize::MAX, last: 0 });
+        id
+    }
+
+    /// Bytes of a buffer.
+    fn len(&self, id: BufferId) -> usize {
+        match &self.buffers[id.index()].storage {
+            Storage::Arena { bytes } => *bytes,
+            Storage::Constant(constant) => constant.len(),
+            Storage::Dynamic(_) => 0,
+        }
+    }
+
+    fn touch(&mut self, id: BufferId, step: usize) {
+        let buffer = &mut self.buffers[id.index()];
+        buffer.first = buffer.first.min(step);
+        buffer.last = buffer.last.max(step);
+    }
+}
