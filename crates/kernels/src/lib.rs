@@ -20,8 +20,6 @@ pub mod reduce;
 pub mod reference;
 mod rows;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod trial;
 
 pub use cpu::{Cache, Cpu};
