@@ -1,1 +1,4 @@
 //! How networks, tensors and photos come in and go out.
+
+pub mod npy;
+pub mod onnx;

@@ -89,8 +89,8 @@ impl Graph {
     }
 }
 
-/// The rule's type, with lengths that it leaves open filled in from an annotation.
-fn refine(rule: ValueType, noted: &ValueType) -> ValueType {
+/// The type that a shape rule gives, with lengths that it leaves open filled in from an annotation.
+pub fn refine(rule: ValueType, noted: &ValueType) -> ValueType {
     let ValueType { dtype, shape } = rule;
     let shape = match (shape, &noted.shape) {
         (None, noted) => noted.clone(),

@@ -17,7 +17,7 @@ mod verify;
 
 pub use error::{GraphError, OpError};
 pub use graph::{Constant, Graph, Node, NodeId, Origin, Value, ValueId};
-pub use infer::Known;
+pub use infer::{Known, refine};
 pub use interpret::{Interpreter, evaluate};
 pub use ops::{Arg, Args, Op, Operator};
 pub use types::{Dim, ValueType};

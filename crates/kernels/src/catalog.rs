@@ -24,9 +24,6 @@ pub fn catalog() -> impl Iterator<Item = &'static KernelId> {
     let conv = crate::conv::ROWS.iter().map(|row| &row.id);
     let transposed = crate::conv::transposed::ROWS.iter().map(|row| &row.id);
     let gemm = crate::gemm::ROWS.iter().map(|row| &row.id);
-    let unary = crate::eltwise::UNARY_ROWS.iter().map(|row| &row.id);
-    let binary = crate::eltwise::BINARY_ROWS.iter().map(|row| &row.id);
-    let pool = crate::pool::MAX_ROWS.iter().chain(&crate::pool::AVERAGE_ROWS).map(|row| &row.id);
-    let reduce = crate::reduce::ROWS.iter().map(|row| &row.id);
-    conv.chain(transposed).chain(gemm).chain(unary).chain(binary).chain(pool).chain(reduce)
+    let small = crate::eltwise::ids().chain(crate::pool::ids()).chain(crate::reduce::ids()).chain(crate::norm::ids());
+    conv.chain(transposed).chain(gemm).chain(small).chain(crate::movement::ids()).chain(crate::resize::ids())
 }

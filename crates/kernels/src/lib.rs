@@ -13,11 +13,14 @@ pub mod gemm;
 mod isa;
 mod math;
 pub mod measure;
+pub mod movement;
+pub mod norm;
 mod parallel;
 pub mod pool;
 mod problem;
 pub mod reduce;
 pub mod reference;
+pub mod resize;
 mod rows;
 #[cfg(test)]
 mod trial;

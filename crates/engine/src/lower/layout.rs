@@ -1,6 +1,8 @@
 //! Layouts: how each value stands in memory, and the reorders between steps that disagree.
 
-use tilewise_graph::ValueId;
+use tilewise_graph::{GraphError, ValueId};
+use tilewise_kernels::Ctx;
+use tilewise_kernels::movement::{self, Reorder};
 use tilewise_tensor::{AlignedBuffer, TensorError, numel};
 
 use super::{Lowering, Storage};
@@ -91,22 +93,25 @@ impl Lowering<'_> {
 
 /// Constants as buffers.
 impl Lowering<'_> {
+    /// A constant of f32 with fewer axes, blocked as if it had the four of `shape`.
+    pub(crate) fn blocked_constant(&mut self, id: ValueId, shape: &[usize]) -> Result<BufferId, PlanError> {
+        let lanes = self.lanes();
+        let &[n, c, h, w] = shape else { return Ok(BufferId::NONE) };
+        let stored = [n, c.div_ceil(lanes), h, w, lanes];
+        let form = Form { name: "blocked", sizes: vec![lanes, n, c, h, w] };
+        let len = stored.iter().product();
+        self.packed_f32(id, form, len, |values, packed| block(shape, &stored, values, packed))
+    }
+
     /// A constant as it is read from memory in a layout.
     fn constant(&mut self, id: ValueId, layout: Layout) -> Result<BufferId, PlanError> {
-        let stored = self.stored_shape(id, layout);
         match layout {
             Layout::Plain => self.packed(id, Form { name: "plain", sizes: Vec::new() }, |values| {
                 let mut buffer = AlignedBuffer::zeroed(values.len());
                 buffer.bytes_mut().copy_from_slice(values);
                 buffer
             }),
-            Layout::Blocked => {
-                let plain = self.shape(id);
-                let form = Form { name: "blocked", sizes: vec![self.lanes()] };
-                self.packed_f32(id, form, numel(&stored).unwrap_or(0), |values, packed| {
-                    block(&plain, &stored, values, packed)
-                })
-            }
+            Layout::Blocked => self.blocked_constant(id, &self.shape(id)),
         }
     }
 
@@ -160,8 +165,30 @@ fn block(plain: &[usize], stored: &[usize], values: &[f32], packed: &mut [f32]) 
     }
 }
 
+/// Reorders.
 impl Lowering<'_> {
+    /// The value, which exists in its home layout, in the other one.
     fn reordered(&mut self, id: ValueId, layout: Layout) -> Result<BufferId, PlanError> {
-        todo!()
+        let from = self.home(id);
+        let Some(&x) = self.held.get(&(id, from)) else {
+            return Err(GraphError::Broken(format!("value '{}' is read before it is made", self.graph.value(id).name)).into());
+        };
+        if self.same_in_both(id) {
+            return Ok(x);
+        }
+        let &[n, c, h, w] = &*self.shape(id) else {
+            return Err(GraphError::Broken(format!("value '{}' has no channels to block", self.graph.value(id).name)).into());
+        };
+        let problem = Reorder { n, c, pixels: h * w };
+        let y = self.make(id, layout)?;
+        let kernel = movement::choose_reorder(self.cpu.tier);
+        let run = if layout == Layout::Blocked { kernel.to_blocked } else { kernel.to_planar };
+        self.push_reorder(id, kernel.id.name, [x, y], Box::new(move |memory| {
+            let pool = memory.pool;
+            let ([x], [y]) = memory.split([x], [y]);
+            run(&problem, x, y, Ctx { pool, scratch: &mut [] });
+            Ok(())
+        }));
+        Ok(y)
     }
 }

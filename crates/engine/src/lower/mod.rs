@@ -4,8 +4,13 @@
 //! of which layouts of a value exist and inserts reorders. What has no kernel is interpreted.
 
 mod conv;
+mod eltwise;
+mod gemm;
 mod interpret;
 mod layout;
+mod movement;
+mod norm;
+mod pool;
 
 use std::collections::HashMap;
 use std::sync::Arc;

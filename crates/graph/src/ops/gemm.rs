@@ -72,7 +72,7 @@ impl Operator for Gemm {
         };
         let (alpha, beta) = (f64::from(self.alpha), f64::from(self.beta));
         let added = match optional(inputs, 2) {
-            Some(c) if !y.is_empty() => Some((reals(c)?, broadcast_positions(c.shape(), &shape))),
+            Some(c) if !y.is_empty() => Some((reals(c)?, broadcast_positions(c.shape(), &shape).collect::<Vec<_>>())),
             _ => None,
         };
         for (i, y) in y.iter_mut().enumerate() {

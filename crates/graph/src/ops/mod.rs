@@ -5,11 +5,13 @@
 
 mod arg_reduce;
 mod batch_norm;
+mod axes;
 mod binary;
 mod cast;
 mod clamp;
 mod classify;
 mod compare;
+mod concat;
 mod conv;
 mod conv_transpose;
 mod cum_sum;
@@ -29,15 +31,27 @@ mod qlinear;
 mod qlinear_elementwise;
 mod quantize;
 mod reduce;
+mod depth_space;
+mod expand;
+mod gather;
+mod matrix;
+mod nonzero;
+mod one_hot;
+mod pad;
+mod range;
 mod reshape;
+mod reverse_sequence;
+mod scatter;
 mod select;
 mod shape;
 mod softmax;
+mod slice;
 mod spatial;
 mod support;
 #[cfg(test)]
 mod testing;
 mod threshold;
+mod transpose;
 mod trig;
 mod unary;
 
@@ -48,12 +62,14 @@ use crate::{Dim, OpError, ValueType};
 
 pub use arg_reduce::{ArgMax, ArgMin};
 pub use batch_norm::BatchNormalization;
+pub use axes::{Flatten, Squeeze, Unsqueeze};
 pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
 pub(crate) use cast::convert;
 pub use clamp::Clamp;
 pub use classify::{IsInf, IsNaN, Sign};
 pub use compare::{Compare, CompareFn};
+pub use concat::{Concat, Split};
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use cum_sum::CumSum;
@@ -73,13 +89,25 @@ pub use qlinear_elementwise::{
 };
 pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QuantizeLinear};
 pub use reduce::{Reduce, ReduceFn};
+pub use depth_space::{DepthMode, DepthToSpace, SpaceToDepth};
+pub use expand::{ConstantOfShape, Expand, Tile};
+pub use gather::{Gather, GatherElements, GatherND};
+pub use matrix::{EyeLike, Trilu};
+pub use nonzero::{Compress, NonZero};
+pub use one_hot::OneHot;
+pub use pad::{Pad, PadMode};
+pub use range::Range;
 pub use reshape::Reshape;
+pub use reverse_sequence::ReverseSequence;
+pub use scatter::{Reduction, ScatterElements, ScatterND};
 pub use select::Where;
 pub use shape::{Shape, Size};
 pub use softmax::{Hardmax, LogSoftmax, Softmax};
+pub use slice::Slice;
 pub use spatial::{AutoPad, Window};
 pub(crate) use support::ints;
 pub use threshold::{Celu, Shrink, ThresholdedRelu};
+pub use transpose::Transpose;
 pub use trig::{Trig, TrigFn};
 pub use unary::Unary;
 
@@ -215,12 +243,17 @@ macro_rules! operators {
                 match self { $(Op::$name(op) => op.infer(args)),* }
             }
 
-            /// See [`Operator::eval`].
+            /// See [`Operator::eval`]; what the shape rule refuses is an error here too.
             ///
             /// # Errors
             /// Those of the operator.
             pub fn eval(&self, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, OpError> {
-                match self { $(Op::$name(op) => op.eval(inputs)),* }
+                match self {
+                    $(Op::$name(op) => {
+                        numeric::check_inputs(op, inputs)?;
+                        op.eval(inputs)
+                    })*
+                }
             }
 
             /// See [`Operator::macs`].
@@ -241,13 +274,23 @@ operators! {
     Celu,
     Clamp,
     Compare,
+    Compress,
+    Concat,
+    ConstantOfShape,
     Conv,
     ConvInteger,
     ConvTranspose,
     CumSum,
+    DepthToSpace,
     DequantizeLinear,
     Dropout,
     DynamicQuantizeLinear,
+    Expand,
+    EyeLike,
+    Flatten,
+    Gather,
+    GatherElements,
+    GatherND,
     Gemm,
     GlobalAveragePool,
     GlobalLpPool,
@@ -267,7 +310,10 @@ operators! {
     MatMulInteger,
     MaxPool,
     MeanVarianceNormalization,
+    NonZero,
     Not,
+    OneHot,
+    Pad,
     QLinearAdd,
     QLinearConcat,
     QLinearConv,
@@ -278,15 +324,27 @@ operators! {
     QLinearSigmoid,
     QuantizeLinear,
     RMSNormalization,
+    Range,
     Reduce,
     Reshape,
+    ReverseSequence,
+    ScatterElements,
+    ScatterND,
     Shape,
     Shrink,
     Sign,
     Size,
+    Slice,
     Softmax,
+    SpaceToDepth,
+    Split,
+    Squeeze,
     ThresholdedRelu,
+    Tile,
+    Transpose,
     Trig,
+    Trilu,
     Unary,
+    Unsqueeze,
     Where,
 }

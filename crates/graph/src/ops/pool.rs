@@ -4,7 +4,7 @@ use tilewise_tensor::{DType, Tensor, numel};
 
 use super::numeric::{Numbers, output_type, reals, store_integers, store_reals};
 use super::spatial::{AutoPad, Window, window_dims};
-use super::support::{expect_float, operand, positions};
+use super::support::{expect_float, operand, Positions};
 use super::{Arg, Args, Operator};
 use crate::attr::operator;
 use crate::{Dim, OpError, ValueType};
@@ -173,7 +173,7 @@ fn winners<T: PartialOrd + Copy>(window: &Window, x: &[T]) -> Vec<Option<usize>>
 /// The column-major number of each place in row-major order.
 fn column_major(lengths: &[usize]) -> Vec<usize> {
     let steps: Vec<usize> = lengths.iter().scan(1, |step, &len| Some(std::mem::replace(step, *step * len))).collect();
-    positions(lengths, &steps)
+    Positions::new(lengths, &steps).collect()
 }
 
 impl Operator for AveragePool {

@@ -1,18 +1,19 @@
 //! The choice of a convolution kernel: a pure function of problem and machine.
 
 use super::{ConvBlocks, ConvKernel, ROWS};
-use crate::{Conv2d, Cpu, Tier};
+use crate::{Conv2d, Cpu};
 
-/// The rows that compute `p` on `cpu`, in the order of the table: those of the most capable tier that has any.
+/// The rows of the machine's tier that compute `p`, in the order of the table.
 pub fn candidates<'a>(p: &'a Conv2d, cpu: &'a Cpu) -> impl Iterator<Item = &'static ConvKernel> + 'a {
-    let accepted = |row: &&&'static ConvKernel| row.id.tier <= cpu.tier && (row.accepts)(p);
-    let tier = ROWS.iter().filter(accepted).map(|row| row.id.tier).max().unwrap_or(Tier::Scalar);
-    ROWS.iter().copied().filter(move |row| row.id.tier == tier && (row.accepts)(p))
+    ROWS.iter().copied().filter(|row| row.id.tier == cpu.tier && (row.accepts)(p))
 }
 
-/// The candidate with the smallest [`cycles`], the first of the table where several have it, and its blocks.
+/// The candidate with the smallest [`cycles`], the first of the table where several have it, and its blocks; a kernel
+/// that goes by way of columns only where no other computes the problem.
 pub fn choose(p: &Conv2d, cpu: &Cpu) -> Option<(&'static ConvKernel, ConvBlocks)> {
-    let best = candidates(p, cpu).min_by_key(|row| cycles(p, row, cpu))?;
+    let by_columns = |row: &&'static ConvKernel| row.id.op == "conv-im2col";
+    let straight = candidates(p, cpu).filter(|row| !by_columns(row)).min_by_key(|row| cycles(p, row, cpu));
+    let best = straight.or_else(|| candidates(p, cpu).find(by_columns))?;
     Some((best, (best.blocks)(p, cpu)))
 }
 

@@ -95,6 +95,11 @@ pub static ROWS: &[&ConvKernel] = &[
     &direct::ROWS[4],
     &direct::ROWS[5],
     &direct::ROWS[6],
+    im2col::ROWS[0],
+    im2col::ROWS[1],
+    im2col::ROWS[2],
+    im2col::ROWS[3],
+    im2col::ROWS[4],
 ];
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub struct BinaryKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [BinaryKernel; 3] =
+pub(super) static ROWS: [BinaryKernel; 3] =
     tiered!(BinaryKernel, "binary", "f32", F32, { run: run, run_in_place: run_in_place });
 
 /// The kernel of a tier.
@@ -186,19 +186,23 @@ fn line<I: Isa, const A: bool, const B: bool, const IN_PLACE: bool, const RELU: 
 
 #[inline(always)]
 fn combine<I: Isa, const RELU: bool>(isa: I, op: Binary, a: I::F, b: I::F) -> I::F {
-    // Minimum and maximum of a vector operation keep a NaN of the second operand only.
-    let or_nan = |y: I::F| isa.select(isa.eq(a, a), y, a);
     let y = match op {
         Binary::Add => isa.add(a, b),
         Binary::Sub => isa.sub(a, b),
         Binary::Mul => isa.mul(a, b),
         Binary::Div => isa.div(a, b),
-        Binary::Min => or_nan(isa.min(a, b)),
-        Binary::Max => or_nan(isa.max(a, b)),
+        Binary::Min => or_first_nan(isa, a, isa.min(a, b)),
+        Binary::Max => or_first_nan(isa, a, isa.max(a, b)),
         Binary::Pow => powers(isa, a, b),
         Binary::PRelu => isa.select(isa.lt(a, isa.zero()), isa.mul(a, b), a),
     };
     if RELU { isa.max(isa.zero(), y) } else { y }
+}
+
+/// `y`, or `a` where that is NaN: minimum and maximum of two vectors keep a NaN of the second alone.
+#[inline(always)]
+fn or_first_nan<I: Isa>(isa: I, a: I::F, y: I::F) -> I::F {
+    isa.select(isa.eq(a, a), y, a)
 }
 
 /// Lane by lane: a general power needs a logarithm of more than single precision, and no network spends time here.

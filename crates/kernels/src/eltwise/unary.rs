@@ -17,7 +17,7 @@ pub struct UnaryKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [UnaryKernel; 3] =
+pub(super) static ROWS: [UnaryKernel; 3] =
     tiered!(UnaryKernel, "unary", "f32", F32, { run: run, run_in_place: run_in_place });
 
 /// The kernel of a tier.

@@ -58,10 +58,15 @@ pub struct PoolKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static MAX_ROWS: [PoolKernel; 3] = tiered!(PoolKernel, "pool-max", "f32", F32, { run: run_max });
+static MAX_ROWS: [PoolKernel; 3] = tiered!(PoolKernel, "pool-max", "f32", F32, { run: run_max });
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static AVERAGE_ROWS: [PoolKernel; 3] = tiered!(PoolKernel, "pool-average", "f32", F32, { run: run_average });
+static AVERAGE_ROWS: [PoolKernel; 3] = tiered!(PoolKernel, "pool-average", "f32", F32, { run: run_average });
+
+/// What identifies each kernel of the family.
+pub(crate) fn ids() -> impl Iterator<Item = &'static KernelId> {
+    MAX_ROWS.iter().chain(&AVERAGE_ROWS).map(|row| &row.id)
+}
 
 /// The kernel of a tier.
 pub fn choose(kind: PoolKind, tier: Tier) -> &'static PoolKernel {

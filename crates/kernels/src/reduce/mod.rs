@@ -84,7 +84,12 @@ pub struct ReduceKernel {
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-pub(crate) static ROWS: [ReduceKernel; 3] = tiered!(ReduceKernel, "reduce", "f32", F32, { run: run });
+static ROWS: [ReduceKernel; 3] = tiered!(ReduceKernel, "reduce", "f32", F32, { run: run });
+
+/// What identifies each kernel of the family.
+pub(crate) fn ids() -> impl Iterator<Item = &'static KernelId> {
+    ROWS.iter().map(|row| &row.id)
+}
 
 /// The kernel of a tier.
 pub fn choose(tier: Tier) -> &'static ReduceKernel {
