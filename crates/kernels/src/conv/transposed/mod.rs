@@ -47,10 +47,10 @@ pub struct TransposedKernel {
 }
 
 /// The kernels, in the order in which a choice looks at them.
-pub static ROWS: [TransposedKernel; 3] = [
-    row::<Avx512Tile14x32>("conv-transposed_f32_14x32_avx512"),
-    row::<Avx2Tile6x16>("conv-transposed_f32_6x16_avx2"),
-    row::<ScalarTile4x8>("conv-transposed_f32_4x8_scalar"),
+pub static ROWS: [&TransposedKernel; 3] = [
+    &row::<Avx512Tile14x32>("conv-transposed_f32_14x32_avx512"),
+    &row::<Avx2Tile6x16>("conv-transposed_f32_6x16_avx2"),
+    &row::<ScalarTile4x8>("conv-transposed_f32_4x8_scalar"),
 ];
 
 const fn row<T: Tile>(name: &'static str) -> TransposedKernel {

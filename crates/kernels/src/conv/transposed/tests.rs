@@ -40,7 +40,7 @@ fn every_kernel_equals_the_naive_loops() {
         let bias = if p.epilogue.bias { random.values(p.oc) } else { Vec::new() };
         let residual = if p.epilogue.residual { random.values(len) } else { Vec::new() };
         let want = reference::conv_transpose2d(&p, &x, &w, &bias, &residual);
-        for row in ROWS.iter().filter(|row| row.id.tier.available()) {
+        for row in ROWS.into_iter().filter(|row| row.id.tier.available()) {
             let mut packed = vec![f32::NAN; (row.packed_len)(&p)];
             (row.pack)(&p, &w, &mut packed);
             let fitted = (row.blocks)(&p, &Cpu::zen4());
