@@ -23,8 +23,6 @@ pub mod reference;
 pub mod resize;
 mod rows;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod trial;
 
 pub use cpu::{Cache, Cpu};

@@ -2,7 +2,7 @@
 
 use tilewise_tensor::difference;
 
-use crate::{Ctx, Pool, Tier};
+use crate::{Ctx, Epilogue, Pool, Tier, Unary};
 
 /// `len` numbers between -1 and 1 that look random; other seeds give others.
 pub(crate) fn numbers(len: usize, seed: u64) -> Vec<f32> {
@@ -52,4 +52,73 @@ pub(crate) fn planar(y: &[f32], [n, c, pixels]: [usize; 3], v: usize) -> Vec<f32
         ((image * blocks + channel / v) * pixels + pixel) * v + channel % v
     };
     (0..n * c * pixels).map(|i| y[place(at(i))]).collect()
+}
+
+/// A seeded generator (xorshift64*) of values that are small integers, or anything from -1 to 1.
+pub(crate) struct Random {
+    state: u64,
+    integral: bool,
+}
+
+impl Random {
+    pub(crate) fn new(seed: u64, integral: bool) -> Self {
+        Random { state: (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15), integral }
+    }
+
+    fn next(&mut self) -> u64 {
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        self.state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
+    }
+
+    /// A number below `limit`.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.next() as usize % limit
+    }
+
+    /// `len` values.
+    pub(crate) fn values(&mut self, len: usize) -> Vec<f32> {
+        let value = |random: &mut Self| match random.integral {
+            true => random.below(9) as f32 - 4.0,
+            false => random.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0,
+        };
+        (0..len).map(|_| value(self)).collect()
+    }
+
+    /// Any epilogue; with integers one that keeps them integers.
+    pub(crate) fn epilogue(&mut self) -> Epilogue {
+        let acts = [
+            Unary::Identity,
+            Unary::Relu,
+            Unary::Clip { lo: -1.0, hi: 6.0 },
+            Unary::LeakyRelu { alpha: 0.1 },
+            Unary::Elu { alpha: 1.5 },
+            Unary::Selu { alpha: 1.67, gamma: 1.05 },
+            Unary::Sigmoid,
+            Unary::HardSigmoid { alpha: 0.2, beta: 0.5 },
+            Unary::Swish { alpha: 1.0 },
+            Unary::HardSwish,
+            Unary::Tanh,
+            Unary::Gelu,
+            Unary::GeluTanh,
+            Unary::Mish,
+            Unary::Softplus,
+            Unary::Softsign,
+        ];
+        let act = acts[self.below(if self.integral { 3 } else { acts.len() })];
+        Epilogue { bias: self.below(2) == 0, residual: self.below(2) == 0, act }
+    }
+}
+
+/// Asserts that sums of `k` products are right: to the bit for integers, and within the rounding of `k` sums
+/// relative to the range for other values.
+#[track_caller]
+pub(crate) fn assert_sums(got: &[f32], want: &[f32], k: usize, integral: bool, what: &str) {
+    if integral {
+        assert!(got == want, "{what}: differs from the oracle in exact arithmetic");
+    } else {
+        let d = difference(got, want, 0.0, 0.0);
+        assert!(got.len() == want.len() && d.max_rel <= 1e-5 * (k.max(1) as f64).sqrt(), "{what}: {d:?}");
+    }
 }
