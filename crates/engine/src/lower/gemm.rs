@@ -23,12 +23,11 @@ struct Product {
 /// Lowers `act(alpha A B + beta C)` of two matrices; returns false where C broadcasts in a way that is neither a
 /// value a column nor a whole matrix.
 pub(super) fn lower_gemm(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Gemm) -> Result<bool, PlanError> {
-    let input = |i: usize| layer.node.inputs.get(i).copied().flatten();
-    let (Some(a), Some(b)) = (input(0), input(1)) else { return Ok(false) };
+    let (Some(a), Some(b)) = (layer.input(0), layer.input(1)) else { return Ok(false) };
     let (&[ar, ac], &[br, bc]) = (&*lowering.shape(a), &*lowering.shape(b)) else { return Ok(false) };
     let (m, k) = if op.transA { (ac, ar) } else { (ar, ac) };
     let n = if op.transB { br } else { bc };
-    let c = input(2).filter(|_| op.beta != 0.0);
+    let c = layer.input(2).filter(|_| op.beta != 0.0);
     let shape = c.map(|c| lowering.shape(c)).unwrap_or_default();
     let row = shape == [n] || shape == [1, n];
     let constant = c.is_some_and(|c| lowering.graph.constant(c).is_some());
@@ -49,9 +48,8 @@ pub(super) fn lower_gemm(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops
 
 /// Lowers a batch of products with NumPy's broadcasting; returns false for operands of one axis.
 pub(super) fn lower_matmul(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::MatMul) -> Result<bool, PlanError> {
-    let input = |i: usize| layer.node.inputs.get(i).copied().flatten();
-    let (Some(a), Some(b)) = (input(0), input(1)) else { return Ok(false) };
-    let (bias, residual) = (input(2), input(3));
+    let (Some(a), Some(b)) = (layer.input(0), layer.input(1)) else { return Ok(false) };
+    let (bias, residual) = (layer.input(2), layer.input(3));
     let (ashape, bshape) = (lowering.shape(a), lowering.shape(b));
     let (&[ref abatch @ .., m, k], &[ref bbatch @ .., _, n]) = (&*ashape, &*bshape) else { return Ok(false) };
     if bias.is_some_and(|id| lowering.graph.constant(id).is_none() || lowering.shape(id) != [n]) {

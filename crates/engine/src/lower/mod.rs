@@ -11,12 +11,15 @@ mod layout;
 mod movement;
 mod norm;
 mod pool;
+mod transposed;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tilewise_graph::{Graph, Node, NodeId, Op, ValueId};
-use tilewise_kernels::Cpu;
+use tilewise_graph::{Graph, Node, NodeId, Op, OpError, ValueId, ops};
+use tilewise_kernels::pool::PoolKind;
+use tilewise_kernels::reduce::ReduceOp;
+use tilewise_kernels::{Cpu, Unary};
 use tilewise_tensor::{AlignedBuffer, DType};
 
 use crate::plan::{BufferId, Input, Output, Run, Step, StepInfo};
@@ -124,6 +127,13 @@ pub(crate) struct Layer<'a> {
     pub(crate) node: &'a Node,
 }
 
+impl Layer<'_> {
+    /// Input number `index`, where it is given.
+    pub(crate) fn input(&self, index: usize) -> Option<ValueId> {
+        self.node.inputs.get(index).copied().flatten()
+    }
+}
+
 /// What a lowering hands over for one step.
 pub(crate) struct NewStep<'a> {
     pub(crate) layer: Layer<'a>,
@@ -170,23 +180,106 @@ impl<'a> Lowering<'a> {
         let values = layer.node.inputs.iter().flatten().chain(&layer.node.outputs);
         let fixed = values.clone().all(|&value| !self.is_dynamic(value));
         let f32s = values.clone().all(|&value| self.graph.value(value).ty.dtype == DType::F32);
-        let lowered = fixed
-            && match &layer.node.op {
-                Op::Conv(op) => f32s && conv::lower(self, layer, op)?,
-                Op::Reshape(_) => self.rename(layer)?,
-                Op::Binary(_) | Op::Cast(_) | Op::Shape(_) | Op::Size(_) | Op::Unary(_) => false,
-            };
+        let lowered = fixed && (self.move_elements(layer)? || (f32s && self.compute(layer)?));
         if lowered { Ok(()) } else { interpret::lower(self, layer) }
     }
 
-    /// Lowers an operator whose first output is its first input under another shape: no step at all.
-    fn rename(&mut self, layer: Layer<'_>) -> Result<bool, PlanError> {
-        let (Some(Some(from)), Some(&to)) = (layer.node.inputs.first(), layer.node.outputs.first()) else {
-            return Ok(false);
-        };
-        let buffer = self.buffer(*from, Layout::Plain)?;
-        self.hold(to, Layout::Plain, buffer);
+    /// Lowers an operator that only moves elements, of any type; false for others.
+    fn move_elements(&mut self, layer: Layer<'_>) -> Result<bool, PlanError> {
+        match &layer.node.op {
+            Op::Reshape(_) | Op::Flatten(_) | Op::Squeeze(_) | Op::Unsqueeze(_) => self.rename(layer, Layout::Plain),
+            Op::Dropout(_) | Op::Unary(ops::Unary(Unary::Identity)) => {
+                let layout = layer.input(0).map_or(Layout::Plain, |id| self.home(id));
+                self.rename(layer, layout)
+            }
+            Op::Concat(op) => movement::lower_concat(self, layer, op),
+            Op::Slice(_) => movement::lower_slice(self, layer),
+            Op::Split(op) => movement::lower_split(self, layer, op),
+            Op::Transpose(op) => movement::lower_transpose(self, layer, op),
+            _ => Ok(false),
+        }
+    }
+
+    /// Lowers an operator on f32 that has a kernel; false for others.
+    fn compute(&mut self, layer: Layer<'_>) -> Result<bool, PlanError> {
+        let input = layer.input(0).map(|id| self.shape(id)).unwrap_or_default();
+        let spatial = input.get(2..).unwrap_or_default();
+        let window = |window: Result<ops::Window, OpError>| window.map_err(|error| self.fail(layer, error));
+        match &layer.node.op {
+            Op::Conv(op) => conv::lower(self, layer, op),
+            Op::ConvTranspose(op) => transposed::lower(self, layer, op),
+            Op::Gemm(op) => gemm::lower_gemm(self, layer, op),
+            Op::MatMul(op) => gemm::lower_matmul(self, layer, op),
+            Op::Unary(op) => eltwise::lower_unary(self, layer, op.0),
+            Op::Binary(op) => eltwise::lower_binary(self, layer, op.0),
+            Op::MaxPool(op) => {
+                let window = window(op.window(spatial))?;
+                pool::lower_window(self, layer, PoolKind::Max, &window, false)
+            }
+            Op::AveragePool(op) => {
+                let window = window(op.window(spatial))?;
+                pool::lower_window(self, layer, PoolKind::Average, &window, op.count_include_pad)
+            }
+            Op::GlobalAveragePool(_) => pool::lower_global(self, layer, ReduceOp::Mean),
+            Op::GlobalMaxPool(_) => pool::lower_global(self, layer, ReduceOp::Max),
+            Op::Reduce(op) => pool::lower_reduce(self, layer, op),
+            Op::Softmax(op) => norm::lower_softmax(self, layer, op.axis, op.flattened, false),
+            Op::LogSoftmax(op) => norm::lower_softmax(self, layer, op.axis, op.flattened, true),
+            Op::LRN(op) => norm::lower_lrn(self, layer, op),
+            Op::LayerNormalization(op) => norm::lower_layer(self, layer, op),
+            Op::InstanceNormalization(op) => norm::lower_instance(self, layer, op),
+            _ => Ok(false),
+        }
+    }
+
+    /// Lowers an operator whose first output is its first input under another shape, or the same: no step at all.
+    fn rename(&mut self, layer: Layer<'_>, layout: Layout) -> Result<bool, PlanError> {
+        let (Some(from), &[to]) = (layer.input(0), &*layer.node.outputs) else { return Ok(false) };
+        let buffer = self.buffer(from, layout)?;
+        self.hold(to, layout, buffer);
         Ok(true)
+    }
+
+    /// The elements of a constant of integers.
+    pub(crate) fn ints(&self, id: ValueId) -> Option<Vec<i64>> {
+        let tensor = self.graph.constant(id)?.tensor().ok()?;
+        match tensor.dtype() {
+            DType::I32 => Some(tensor.values::<i32>().ok()?.iter().map(|&x| i64::from(x)).collect()),
+            _ => Some(tensor.values::<i64>().ok()?.into_owned()),
+        }
+    }
+
+    /// The axes that a constant names among `rank`, in order, each once.
+    pub(crate) fn axes(&self, id: ValueId, rank: usize) -> Option<Vec<usize>> {
+        let axes = self.ints(id)?.into_iter().map(|axis| norm::resolve(axis, rank));
+        let mut axes = axes.collect::<Option<Vec<usize>>>()?;
+        axes.sort_unstable();
+        axes.dedup();
+        Some(axes)
+    }
+
+    /// Bytes of one element of a value.
+    pub(crate) fn element_size(&self, id: ValueId) -> usize {
+        self.graph.value(id).ty.dtype.size()
+    }
+
+    /// Appends a step that changes a value's layout, on behalf of the layer that makes the value.
+    pub(crate) fn push_reorder(&mut self, id: ValueId, kernel: &'static str, [x, y]: [BufferId; 2], run: Run) {
+        let value = self.graph.value(id);
+        let number = self.steps.len();
+        self.touch(x, number);
+        self.touch(y, number);
+        let info = StepInfo {
+            layer: value.name.to_string(),
+            merged: Vec::new(),
+            op: "Reorder",
+            kernel,
+            choice: String::new(),
+            output: value.ty.to_string(),
+            macs: 0,
+            bytes: (self.len(x) + self.len(y)) as u64,
+        };
+        self.steps.push(Step { info, run });
     }
 
     /// The unique name of a layer.
