@@ -13,6 +13,6 @@ pub use buffer::{ALIGN, AlignedBuffer, Bytes};
 pub use compare::{Difference, difference};
 pub use dtype::{DType, Element, UnknownDType};
 pub use half::{bf16, f16};
-pub use shape::{broadcast, numel, strides};
+pub use shape::{broadcast, broadcast_position, numel, strides};
 pub use tensor::{Tensor, TensorError, View};
 pub use unary::{Unary, UnknownUnary};

@@ -28,6 +28,22 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
         .collect()
 }
 
+/// The position in a row-major array of shape `from` of the element that broadcasts to position `at` of an array of
+/// shape `to`.
+pub fn broadcast_position(from: &[usize], to: &[usize], at: usize) -> usize {
+    let (mut rest, mut position, mut step) = (at, 0, 1);
+    for (back, &len) in to.iter().rev().enumerate() {
+        let index = rest % len;
+        rest /= len;
+        let Some(axis) = from.len().checked_sub(back + 1) else { break };
+        if from[axis] != 1 {
+            position += index * step;
+        }
+        step *= from[axis];
+    }
+    position
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +62,9 @@ mod tests {
         assert_eq!(broadcast(&[], &[5]), Some(vec![5]));
         assert_eq!(broadcast(&[2], &[3]), None);
         assert_eq!(broadcast(&[0], &[1]), Some(vec![0]));
+        let positions: Vec<usize> = (0..6).map(|at| broadcast_position(&[2, 1], &[3, 2, 1], at)).collect();
+        assert_eq!(positions, [0, 1, 0, 1, 0, 1]);
+        let positions: Vec<usize> = (0..6).map(|at| broadcast_position(&[1, 3], &[2, 3], at)).collect();
+        assert_eq!(positions, [0, 1, 2, 0, 1, 2]);
     }
 }

@@ -3,7 +3,7 @@
 use tilewise_graph::{ValueId, ops};
 use tilewise_kernels::gemm::{self, Gemm, GemmArgs, GemmBlocks, GemmKernel, Offsets, Rhs, Strides};
 use tilewise_kernels::{Ctx, Epilogue};
-use tilewise_tensor::{broadcast, numel};
+use tilewise_tensor::{broadcast, broadcast_position, numel};
 
 use super::{Layer, Layout, Lowering, NewStep};
 use crate::PlanError;
@@ -64,11 +64,9 @@ pub(super) fn lower_matmul(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &o
         vec![Offsets::default()]
     } else {
         let Some(shape) = broadcast(abatch, bbatch) else { return Ok(false) };
-        let starts = |from: &[usize], size: usize| {
-            ops::broadcast_positions(from, &shape).into_iter().map(move |i| i * size)
-        };
-        let pairs = starts(abatch, m * k).zip(starts(bbatch, k * n)).enumerate();
-        pairs.map(|(i, (a, b))| Offsets { a, b, c: i * m * n }).collect()
+        let start = |from: &[usize], at: usize, size: usize| broadcast_position(from, &shape, at) * size;
+        let count = numel(&shape).unwrap_or(0);
+        (0..count).map(|i| Offsets { a: start(abatch, i, m * k), b: start(bbatch, i, k * n), c: i * m * n }).collect()
     };
     push(lowering, layer, Product { problem, batch, a, b, bias, residual })
 }
