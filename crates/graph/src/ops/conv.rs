@@ -3,7 +3,7 @@
 use tilewise_tensor::{Tensor, Unary, numel};
 
 use super::spatial::{AutoPad, Window};
-use super::support::{expect_float, floats, from_floats, operand, optional};
+use super::support::{expect_float, floats, from_floats, merge_dims, operand, optional};
 use super::{Args, Operator};
 use crate::attr::operator;
 use crate::{Dim, OpError, ValueType};
@@ -60,6 +60,15 @@ impl Operator for Conv {
         match kernel {
             Some(kernel) => shape.extend(self.output_dims(&xs[2..], &kernel)?),
             None => shape.extend(vec![Dim::Unknown; xs.len() - 2]),
+        }
+        for (index, wanted) in [(2, &shape[1..2]), (3, &shape[..])] {
+            let Some(added) = args.get(index) else { continue };
+            let fits = added.shape().is_none_or(|dims| {
+                dims.len() == wanted.len() && dims.iter().zip(wanted).all(|(a, b)| merge_dims(a, b).is_ok())
+            });
+            if !fits {
+                return Err(OpError::invalid(format!("{} cannot be added to the output", added.ty)));
+            }
         }
         Ok(vec![ValueType::new(x.dtype(), shape)])
     }

@@ -14,15 +14,20 @@ mod conv;
 mod depth_space;
 mod expand;
 mod gather;
+mod grid_sample;
+mod interpolation;
 mod logic;
 mod matrix;
 mod movement;
+mod non_max_suppression;
 mod nonzero;
 mod one_hot;
 mod pad;
 mod range;
 mod reshape;
+mod resize;
 mod reverse_sequence;
+mod roi_align;
 mod scatter;
 mod select;
 mod shape;
@@ -32,6 +37,7 @@ mod support;
 #[cfg(test)]
 mod testing;
 mod threshold;
+mod topk;
 mod transpose;
 mod trig;
 mod unary;
@@ -52,20 +58,26 @@ pub use conv::Conv;
 pub use depth_space::{DepthMode, DepthToSpace, SpaceToDepth};
 pub use expand::{ConstantOfShape, Expand, Tile};
 pub use gather::{Gather, GatherElements, GatherND};
+pub use grid_sample::{GridPadding, GridSample};
+pub use interpolation::Interpolation;
 pub use logic::{Logic, LogicFn, Not};
 pub use matrix::{EyeLike, Trilu};
+pub use non_max_suppression::NonMaxSuppression;
 pub use nonzero::{Compress, NonZero};
 pub use one_hot::OneHot;
 pub use pad::{Pad, PadMode};
 pub use range::Range;
 pub use reshape::Reshape;
+pub use resize::{AspectRatio, CoordinateMode, NearestMode, Resize, ResizeAxis};
 pub use reverse_sequence::ReverseSequence;
+pub use roi_align::{RoiAlign, RoiCoordinates, RoiMode};
 pub use scatter::{Reduction, ScatterElements, ScatterND};
 pub use select::Where;
 pub use shape::{Shape, Size};
 pub use slice::Slice;
 pub use spatial::{AutoPad, Window};
 pub use threshold::{Celu, Shrink, ThresholdedRelu};
+pub use topk::TopK;
 pub use transpose::Transpose;
 pub use trig::{Trig, TrigFn};
 pub use unary::Unary;
@@ -219,5 +231,5 @@ macro_rules! operators {
 }
 
 operators! {
-    Binary, Cast, Celu, Clamp, Compare, Compress, Concat, ConstantOfShape, Conv, DepthToSpace, Expand, EyeLike, Flatten, Gather, GatherElements, GatherND, IsInf, IsNaN, Logic, NonZero, Not, OneHot, Pad, Range, Reshape, ReverseSequence, ScatterElements, ScatterND, Shape, Shrink, Sign, Size, Slice, SpaceToDepth, Split, Squeeze, ThresholdedRelu, Tile, Transpose, Trig, Trilu, Unary, Unsqueeze, Where,
+    Binary, Cast, Celu, Clamp, Compare, Compress, Concat, ConstantOfShape, Conv, DepthToSpace, Expand, EyeLike, Flatten, Gather, GatherElements, GatherND, GridSample, IsInf, IsNaN, Logic, NonMaxSuppression, NonZero, Not, OneHot, Pad, Range, Reshape, Resize, ReverseSequence, RoiAlign, ScatterElements, ScatterND, Shape, Shrink, Sign, Size, Slice, SpaceToDepth, Split, Squeeze, ThresholdedRelu, Tile, TopK, Transpose, Trig, Trilu, Unary, Unsqueeze, Where,
 }
