@@ -136,3 +136,76 @@ impl Graph {
         self.infer()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attr::AttrMap;
+    use crate::ops::{Concat, Expand, Gather, Reshape, Shape, Slice, Unsqueeze};
+    use crate::{Op, evaluate};
+
+    struct Builder(Graph);
+
+    impl Builder {
+        fn node(&mut self, name: &str, op: impl Into<Op>, inputs: &[ValueId]) -> ValueId {
+            let inputs: Vec<_> = inputs.iter().copied().map(Some).collect();
+            self.0.add_node(name, op, &inputs).unwrap()[0]
+        }
+
+        fn list(&mut self, name: &str, values: &[i64]) -> ValueId {
+            self.0.add_constant(name, Tensor::vector(values))
+        }
+
+        /// One length of `x`, as a list: Shape, Gather, Unsqueeze.
+        fn length(&mut self, x: ValueId, axis: i64) -> ValueId {
+            let at = self.0.add_constant("axis", Tensor::scalar(axis));
+            let zero = self.list("zero", &[0]);
+            let shape = self.node("shape", Shape { start: 0, end: None }, &[x]);
+            let length = self.node("length", Gather { axis: 0 }, &[shape, at]);
+            self.node("list", Unsqueeze {}, &[length, zero])
+        }
+    }
+
+    /// The shape arithmetic that PyTorch exports around views, interpolation and broadcasting.
+    #[test]
+    fn shapes_computed_from_a_free_batch_are_known_once_it_is_bound() {
+        let mut b = Builder(Graph::default());
+        let shape = vec![Dim::Symbol("N".into()), 3.into(), 4.into(), 4.into()];
+        let x = b.0.add_input("x", ValueType::new(DType::F32, shape));
+
+        // x.view(x.size(0), -1)
+        let (batch, rest) = (b.length(x, 0), b.list("rest", &[-1]));
+        let target = b.node("view", Concat { axis: 0 }, &[batch, rest]);
+        let flat = b.node("flat", Reshape { allowzero: false }, &[x, target]);
+
+        // interpolate(x, size=(2 h, 2 w)): sizes are the first two lengths of x and twice the other two.
+        let (starts, middle, end) = (b.list("0", &[0]), b.list("2", &[2]), b.list("4", &[4]));
+        let shape = b.node("shape_of_x", Shape { start: 0, end: None }, &[x]);
+        let head = b.node("head", Slice {}, &[shape, starts, middle]);
+        let tail = b.node("tail", Slice {}, &[shape, middle, end]);
+        let twice = b.node("twice", crate::ops::Binary(crate::ops::BinaryFn::Mul), &[tail, middle]);
+        let sizes = b.node("sizes", Concat { axis: 0 }, &[head, twice]);
+        let resize = Op::read("Resize", &mut AttrMap::default()).unwrap().unwrap();
+        let large = b.0.add_node("large", resize, &[Some(x), None, None, Some(sizes)]).unwrap()[0];
+
+        // token.expand(x.size(0), -1), the -1 being written as the length it keeps
+        let token = b.0.add_constant("token", Tensor::from_slice(&[1, 2], &[1.0f32, 2.0]).unwrap());
+        let (batch, one) = (b.length(x, 0), b.list("one", &[1]));
+        let target = b.node("expansion", Concat { axis: 0 }, &[batch, one]);
+        let tokens = b.node("tokens", Expand {}, &[token, target]);
+
+        for (name, value) in [("flat", flat), ("large", large), ("tokens", tokens)] {
+            b.0.add_output(name, value);
+        }
+        let graph = &mut b.0;
+        assert_eq!(graph.value(flat).ty.to_string(), "f32[?,?]");
+        let expected = ["f32[5,48]", "f32[5,3,8,8]", "f32[5,2]"];
+        graph.bind(&[("x", &[5, 3, 4, 4])]).unwrap();
+        assert_eq!([flat, large, tokens].map(|id| graph.value(id).ty.to_string()), expected);
+        let input = Tensor::zeros(DType::F32, &[5, 3, 4, 4]).unwrap();
+        let outputs = evaluate(graph, &[input]).unwrap();
+        let types = outputs.iter().map(|t| ValueType::known(t.dtype(), t.shape()).to_string());
+        assert_eq!(types.collect::<Vec<_>>(), expected);
+        graph.verify().unwrap();
+    }
+}

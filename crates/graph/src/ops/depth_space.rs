@@ -120,9 +120,9 @@ mod tests {
         let to_space = |blocksize, mode| DepthToSpace { blocksize, mode };
         let dcr = f(&[1, 2, 2, 2], &[0.0, 2.0, 4.0, 6.0, 1.0, 3.0, 5.0, 7.0]);
         check(vec![
-            case(to_space(2, DepthMode::Dcr), &[&x], &[dcr.clone()]),
+            case(to_space(2, DepthMode::Dcr), &[&x], std::slice::from_ref(&dcr)),
             case(to_space(2, DepthMode::Crd), &[&x], &[iota(&[1, 2, 2, 2])]),
-            case(SpaceToDepth { blocksize: 2 }, &[&dcr], &[x.clone()]),
+            case(SpaceToDepth { blocksize: 2 }, &[&dcr], std::slice::from_ref(&x)),
             refused(to_space(3, DepthMode::Dcr), &[&x]),
             refused(to_space(0, DepthMode::Dcr), &[&x]),
             refused(to_space(usize::MAX, DepthMode::Dcr), &[&x]),

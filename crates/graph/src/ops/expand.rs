@@ -119,7 +119,7 @@ mod tests {
         let x = iota(&[2, 1]);
         check(vec![
             case(Expand {}, &[&x, &i(&[3], &[1, 1, 2])], &[f(&[1, 2, 2], &[0.0, 0.0, 1.0, 1.0])]),
-            case(Expand {}, &[&x, &i(&[1], &[1])], &[x.clone()]),
+            case(Expand {}, &[&x, &i(&[1], &[1])], std::slice::from_ref(&x)),
             case(Expand {}, &[&x, &i(&[2], &[2, 0])], &[f(&[2, 0], &[])]),
             refused(Expand {}, &[&x, &i(&[2], &[3, 2])]),
             refused(Expand {}, &[&x, &i(&[2], &[2, -1])]),

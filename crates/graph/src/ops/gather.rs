@@ -19,8 +19,10 @@ operator! {
     }
 }
 
-/// The types and shapes of data and indices; no shapes where one of them is not known.
-fn operands<'a>(args: &Args<'a>) -> Result<(Arg<'a>, Option<(&'a [Dim], &'a [Dim])>), OpError> {
+/// The shapes of data and indices, where both are known.
+type Shapes<'a> = Option<(&'a [Dim], &'a [Dim])>;
+
+fn operands<'a>(args: &Args<'a>) -> Result<(Arg<'a>, Shapes<'a>), OpError> {
     let (data, indices) = (args.at(0)?, args.at(1)?);
     expect_type(&indices, "indices", INDEX)?;
     Ok((data, data.shape().zip(indices.shape())))

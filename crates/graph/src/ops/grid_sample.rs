@@ -36,7 +36,7 @@ operator! {
 impl GridSample {
     /// The pixels along one axis of `len` that a point in -1..=1 is made of, and their weights.
     ///
-    /// The point is moved into the image first, and then each of its neighbours.
+    /// A point outside of the image is moved into it first, and then each of its neighbours.
     pub fn taps(&self, point: f32, len: usize) -> Vec<(usize, f32)> {
         let (n, len) = (len as f64, len as i64);
         let (low, high) = if self.align_corners { (0.0, n - 1.0) } else { (-0.5, n - 0.5) };
@@ -44,9 +44,9 @@ impl GridSample {
         let x = f64::from((low + (f64::from(point) + 1.0) / 2.0 * (high - low)) as f32);
         let x = if self.mode == Interpolation::Nearest { x.round_ties_even() } else { x };
         let x = match self.padding_mode {
-            GridPadding::Border => x.clamp(0.0, (n - 1.0).max(0.0)),
+            GridPadding::Border if x < low || x > high => x.clamp(0.0, (n - 1.0).max(0.0)),
             GridPadding::Reflection => reflect(x, low, high),
-            GridPadding::Zeros => x,
+            GridPadding::Border | GridPadding::Zeros => x,
         };
         let place = |i: i64| match self.padding_mode {
             GridPadding::Zeros => (0..len).contains(&i).then_some(i as usize),
@@ -118,5 +118,51 @@ impl Operator for GridSample {
             }
         }
         Ok(vec![from_floats(x.dtype(), &shape, out)?])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::testing::{case, check, f, iota, refused};
+
+    #[test]
+    fn every_mode_reads_inside_and_around() {
+        use GridPadding::{Border, Reflection, Zeros};
+        use Interpolation::{Cubic, Linear, Nearest};
+        let x = f(&[1, 1, 2, 3], &[0.0, 1.0, 4.0, 9.0, 16.0, 25.0]);
+        let points = [-1.0, -1.0, 0.3, 0.2, 1.4, -0.5, -2.6, 1.0, 0.0, 3.7, 0.5, 1.0];
+        let grid = f(&[1, 2, 3, 2], &points);
+        // The expected values are those of onnx.reference.
+        let rows = [
+            (Linear, Border, false, [0.0, 14.74, 4.0, 9.0, 16.0, 22.75]),
+            (Linear, Zeros, true, [0.0, 11.98, 5.55, 0.0, 0.0, 20.5]),
+            (Linear, Reflection, false, [0.0, 14.74, 3.7, 24.1, 3.999997, 22.75]),
+            (Linear, Reflection, true, [0.0, 11.98, 7.45, 21.4, 6.249999, 20.5]),
+            (Nearest, Zeros, false, [0.0, 16.0, 0.0, 0.0, 0.0, 0.0]),
+            (Nearest, Border, true, [0.0, 16.0, 4.0, 9.0, 16.0, 25.0]),
+            (Nearest, Reflection, false, [0.0, 16.0, 4.0, 25.0, 1.0, 25.0]),
+            (Cubic, Zeros, false, [-0.416016, 19.85316, -0.243, 0.0, 0.0, 14.9906]),
+            (Cubic, Zeros, true, [0.0, 15.716756, 6.695014, -0.648, -1.774494, 23.5]),
+            (Cubic, Border, false, [-0.884766, 15.610132, 4.0, 9.84375, 16.0, 25.068115]),
+            (Cubic, Reflection, false, [-1.664062, 15.610132, 3.76075, 28.162087, 3.639998, 26.9292]),
+            (Cubic, Reflection, true, [0.0, 13.506107, 6.318249, 22.983995, 5.226254, 22.0]),
+        ];
+        let op = |mode, padding_mode, align_corners| GridSample { align_corners, mode, padding_mode };
+        let read = |(mode, padding, corners, y): (_, _, _, [f32; 6])| {
+            case(op(mode, padding, corners), &[&x, &grid], &[f(&[1, 1, 2, 3], &y)])
+        };
+        check(rows.map(read).into());
+        let zeros = op(Linear, Zeros, false);
+        check(vec![
+            refused(zeros.clone(), &[&x, &f(&[2, 1, 1, 2], &[0.0; 4])]),
+            refused(zeros.clone(), &[&x, &f(&[1, 1, 1, 3], &[0.0; 3])]),
+            refused(zeros.clone(), &[&f(&[1, 1, 0, 3], &[]), &grid]),
+            refused(zeros.clone(), &[&iota(&[2, 2]), &grid]),
+        ]);
+        let wild = f(&[1, 1, 3, 2], &[f32::NAN, 0.0, f32::INFINITY, 1e38, -1e38, f32::NEG_INFINITY]);
+        for (mode, padding, corners, _) in rows {
+            assert!(op(mode, padding, corners).eval(&[Some(&x), Some(&wild)]).is_ok());
+        }
     }
 }

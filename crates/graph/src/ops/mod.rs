@@ -35,12 +35,17 @@ mod depth_space;
 mod expand;
 mod gather;
 mod matrix;
+mod grid_sample;
+mod interpolation;
+mod non_max_suppression;
 mod nonzero;
 mod one_hot;
 mod pad;
 mod range;
 mod reshape;
+mod resize;
 mod reverse_sequence;
+mod roi_align;
 mod scatter;
 mod select;
 mod shape;
@@ -51,6 +56,7 @@ mod support;
 #[cfg(test)]
 mod testing;
 mod threshold;
+mod topk;
 mod transpose;
 mod trig;
 mod unary;
@@ -92,13 +98,18 @@ pub use reduce::{Reduce, ReduceFn};
 pub use depth_space::{DepthMode, DepthToSpace, SpaceToDepth};
 pub use expand::{ConstantOfShape, Expand, Tile};
 pub use gather::{Gather, GatherElements, GatherND};
+pub use grid_sample::{GridPadding, GridSample};
+pub use interpolation::Interpolation;
 pub use matrix::{EyeLike, Trilu};
+pub use non_max_suppression::NonMaxSuppression;
 pub use nonzero::{Compress, NonZero};
 pub use one_hot::OneHot;
 pub use pad::{Pad, PadMode};
 pub use range::Range;
 pub use reshape::Reshape;
+pub use resize::{AspectRatio, CoordinateMode, NearestMode, Resize, ResizeAxis};
 pub use reverse_sequence::ReverseSequence;
+pub use roi_align::{RoiAlign, RoiCoordinates, RoiMode};
 pub use scatter::{Reduction, ScatterElements, ScatterND};
 pub use select::Where;
 pub use shape::{Shape, Size};
@@ -107,6 +118,7 @@ pub use slice::Slice;
 pub use spatial::{AutoPad, Window};
 pub(crate) use support::ints;
 pub use threshold::{Celu, Shrink, ThresholdedRelu};
+pub use topk::TopK;
 pub use transpose::Transpose;
 pub use trig::{Trig, TrigFn};
 pub use unary::Unary;
@@ -295,6 +307,7 @@ operators! {
     GlobalAveragePool,
     GlobalLpPool,
     GlobalMaxPool,
+    GridSample,
     GroupNormalization,
     Hardmax,
     InstanceNormalization,
@@ -310,6 +323,7 @@ operators! {
     MatMulInteger,
     MaxPool,
     MeanVarianceNormalization,
+    NonMaxSuppression,
     NonZero,
     Not,
     OneHot,
@@ -327,7 +341,9 @@ operators! {
     Range,
     Reduce,
     Reshape,
+    Resize,
     ReverseSequence,
+    RoiAlign,
     ScatterElements,
     ScatterND,
     Shape,
@@ -341,6 +357,7 @@ operators! {
     Squeeze,
     ThresholdedRelu,
     Tile,
+    TopK,
     Transpose,
     Trig,
     Trilu,

@@ -95,6 +95,15 @@ pub struct ResizeAxis {
     pub roi: (f64, f64),
 }
 
+impl ResizeAxis {
+    /// The output's length before it was cut to a whole number: what ONNX's reference evaluation measures by.
+    fn resized(&self) -> f64 {
+        let (exact, cut) = (self.scale * self.input as f64, self.output as f64);
+        // A scale is rounded itself, to f32 at worst.
+        if (exact - cut).abs() < 1e-6 * cut { cut } else { exact }
+    }
+}
+
 /// The values that fix the geometry, as far as given and known.
 struct Request {
     roi: Option<Vec<f32>>,
@@ -142,22 +151,20 @@ impl Resize {
 
     /// The point of the input that a place of the output lies on.
     fn coordinate(&self, axis: &ResizeAxis, place: usize) -> f64 {
-        let (x, input, output) = (place as f64, axis.input as f64, axis.output as f64);
+        let (x, input, resized) = (place as f64, axis.input as f64, axis.resized());
         let half_pixel = (x + 0.5) / axis.scale - 0.5;
         match self.coordinate_transformation_mode {
             CoordinateMode::HalfPixel => half_pixel,
-            CoordinateMode::HalfPixelSymmetric => {
-                half_pixel + input / 2.0 * (1.0 - output / (axis.scale * input))
-            }
+            CoordinateMode::HalfPixelSymmetric => half_pixel + input / 2.0 * (1.0 - axis.output as f64 / resized),
             CoordinateMode::PytorchHalfPixel if axis.output == 1 => 0.0,
             CoordinateMode::PytorchHalfPixel => half_pixel,
             CoordinateMode::AlignCorners if axis.output == 1 => 0.0,
-            CoordinateMode::AlignCorners => x * (input - 1.0) / (output - 1.0),
+            CoordinateMode::AlignCorners => x * (input - 1.0) / (resized - 1.0),
             CoordinateMode::Asymmetric => x / axis.scale,
             CoordinateMode::TfHalfPixelForNn => (x + 0.5) / axis.scale,
             CoordinateMode::TfCropAndResize => {
                 let (start, end) = axis.roi;
-                let inner = if axis.output == 1 { 0.5 } else { x / (output - 1.0) };
+                let inner = if axis.output == 1 { 0.5 } else { x / (resized - 1.0) };
                 (start + (end - start) * inner) * (input - 1.0)
             }
         }
@@ -245,7 +252,8 @@ impl Resize {
     fn request(args: &Args<'_>) -> Result<Option<Request>, OpError> {
         let given = |index| args.get(index).filter(|arg: &Arg<'_>| arg.ty.numel() != Some(0));
         let (roi, scales, sizes) = (given(1), given(2), given(3));
-        let numbers = |arg: Option<Arg<'_>>| arg.and_then(|arg| arg.value).map(|t| Ok(floats(t)?.into_owned()));
+        let numbers =
+            |arg: Option<Arg<'_>>| arg.and_then(|arg| arg.value).map(|t| Ok::<_, OpError>(floats(t)?.into_owned()));
         let request = Request {
             roi: numbers(roi).transpose()?,
             scales: numbers(scales).transpose()?,
@@ -328,3 +336,6 @@ fn along(x: &Tensor, axis: usize, taps: &[Vec<(usize, f32)>], outside: f64) -> R
     let rows = (0..outer).flat_map(|row| taps.iter().map(move |taps| (row, taps)));
     collect(DType::F64, &shape, rows.flat_map(|(row, taps)| (0..inner).map(move |column| at(row, taps, column))))
 }
+
+#[cfg(test)]
+mod tests;

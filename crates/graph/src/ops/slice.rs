@@ -147,7 +147,7 @@ mod tests {
         );
         let none = i(&[0], &[]);
         check(vec![
-            case(Slice {}, &[&none, &list(-1), &list(-9), &list(0), &list(-1)], &[none.clone()]),
+            case(Slice {}, &[&none, &list(-1), &list(-9), &list(0), &list(-1)], std::slice::from_ref(&none)),
             case(Slice {}, &[&iota(&[2, 2]), &list(1), &list(2), &list(-2)], &[f(&[1, 2], &[2., 3.])]),
             refused(Slice {}, &[&x, &list(0), &list(1), &list(0), &list(0)]),
             refused(Slice {}, &[&x, &list(0), &list(1), &list(1)]),

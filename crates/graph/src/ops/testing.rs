@@ -2,7 +2,9 @@
 
 use tilewise_tensor::{DType, Tensor, difference};
 
+use super::support::known_args;
 use super::{Arg, Args, Op};
+use crate::attr::{Attr, AttrMap};
 use crate::{Dim, OpError, ValueType};
 
 /// An f32 tensor.
@@ -108,7 +110,7 @@ impl Case {
 
 /// The type of a tensor with all lengths, those of even axes, or none known; 3 hides the rank too.
 fn hidden(t: &Tensor, hide: usize) -> ValueType {
-    let keep = |axis: usize| hide == 0 || (hide == 1 && axis % 2 == 0);
+    let keep = |axis: usize| hide == 0 || (hide == 1 && axis.is_multiple_of(2));
     let dims = t.shape().iter().enumerate().map(|(axis, &n)| if keep(axis) { Dim::Known(n) } else { Dim::Unknown });
     ValueType { dtype: t.dtype(), shape: (hide < 3).then(|| dims.collect()) }
 }
@@ -130,4 +132,66 @@ fn difference_of(actual: &Tensor, expected: &Tensor) -> Option<String> {
     }
     let (a, e) = (actual.values::<f32>().unwrap(), expected.values::<f32>().unwrap());
     (difference(&a, &e, 1e-5, 1e-5).outside > 0).then(|| format!("gives {a:?}, expected {e:?}"))
+}
+
+/// Tensors that fit some operators and break others.
+fn odd_tensors() -> Vec<Tensor> {
+    vec![
+        iota(&[]),
+        iota(&[0]),
+        iota(&[4]),
+        iota(&[2, 3]),
+        iota(&[1, 0, 2]),
+        iota(&[1, 4, 2, 2]),
+        f(&[3], &[f32::NAN, f32::INFINITY, -1e38]),
+        i(&[], &[1]),
+        i(&[0], &[]),
+        i(&[1], &[i64::MIN]),
+        i(&[2], &[1, -1]),
+        i(&[2], &[i64::MAX, 1 << 60]),
+        i(&[4], &[0, 1, 1, 2]),
+        i(&[2, 2], &[0, -1, 1, 5]),
+        b(&[2], &[0, 1]),
+        b(&[2, 3], &[1; 6]),
+    ]
+}
+
+/// An operator of each name, with whatever attributes it must have.
+fn every_operator() -> Vec<Op> {
+    let build = |name: &&'static str| {
+        let given = [("axis", "1"), ("blocksize", "2"), ("num_outputs", "2"), ("to", "i64")];
+        (0..1 << given.len()).find_map(|chosen| {
+            let mut attrs = AttrMap::default();
+            for (_, (name, value)) in given.iter().enumerate().filter(|(i, _)| chosen >> i & 1 == 1) {
+                let attr = value.parse().map_or_else(|_| Attr::Str((*value).to_owned()), Attr::Int);
+                attrs.0.insert((*name).to_owned(), attr);
+            }
+            Op::read(name, &mut attrs)?.ok()
+        })
+    };
+    let required =
+        |name| build(name).unwrap_or_else(|| panic!("{name} needs an attribute that is not in the list above"));
+    Op::NAMES.iter().copied().flatten().map(required).collect()
+}
+
+/// No operator panics, and whatever its rule accepts has the type that the rule says.
+#[test]
+fn odd_inputs_are_results_or_errors() {
+    let pool = odd_tensors();
+    for op in every_operator() {
+        for (first, second, third) in (0..pool.len().pow(3)).map(|n| (n % 16, n / 16 % 16, n / 256)) {
+            let inputs = [&pool[first], &pool[second], &pool[third]];
+            for count in 1..=3 {
+                if (count < 3 && third > 0) || (count < 2 && second > 0) {
+                    continue;
+                }
+                let inputs: Vec<Option<&Tensor>> = inputs[..count].iter().copied().map(Some).collect();
+                let rule = known_args(&inputs, |args| op.infer(args));
+                let Ok(types) = rule else { continue };
+                let Ok(outputs) = op.eval(&inputs) else { continue };
+                let fits = types.len() == outputs.len() && types.iter().zip(&outputs).all(|(ty, t)| admits(ty, t));
+                assert!(fits, "{} of {inputs:?}: typed {types:?}, gives {outputs:?}", op.name());
+            }
+        }
+    }
 }
