@@ -108,9 +108,24 @@ impl Graph {
         self.values[output.index()].origin = Origin::Node { node: kept, index: 0 };
     }
 
+    /// Removes node `gone`, whose outputs nothing may read any more, and keeps its name in [`Node::merged`] of the
+    /// node that now does its work.
+    pub fn remove_merged(&mut self, gone: NodeId, into: NodeId) {
+        let removed = self.nodes[gone.index()].take();
+        if let (Some(removed), Some(node)) = (removed, &mut self.nodes[into.index()]) {
+            node.merged.push(removed.name);
+            node.merged.extend(removed.merged);
+        }
+    }
+
     /// Removes a node. Nothing may read its outputs any more.
     pub fn remove_node(&mut self, id: NodeId) {
         self.nodes[id.index()] = None;
+    }
+
+    /// Lets output number `index` of the graph be another value.
+    pub fn set_output(&mut self, index: usize, value: ValueId) {
+        self.outputs[index].1 = value;
     }
 
     /// Turns a value into a constant; whoever read it goes on reading it.

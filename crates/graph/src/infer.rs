@@ -50,15 +50,12 @@ impl Graph {
     /// The outputs of a node, where they are small and follow from what is known; else nothing.
     fn values_of(&self, node: &crate::Node, known: &[Option<Tensor>]) -> Result<Vec<Tensor>, GraphError> {
         // Shape and Size look at the type of their input alone, so they are known before it is.
-        let lengths = || {
-            let input = node.inputs.first().copied().flatten()?;
-            self.value(input).ty.known_shape()
-        };
+        let ty = node.inputs.first().copied().flatten().map(|input| &self.value(input).ty);
         if let Op::Shape(op) = &node.op {
-            return Ok(lengths().map(|shape| op.of(&shape)).into_iter().collect());
+            return Ok(ty.and_then(|ty| op.known(ty.shape.as_deref()?)).into_iter().collect());
         }
         if let Op::Size(_) = &node.op {
-            let count = lengths().and_then(|shape| i64::try_from(tilewise_tensor::numel(&shape)?).ok());
+            let count = ty.and_then(|ty| i64::try_from(ty.numel()?).ok());
             return Ok(count.map(Tensor::scalar).into_iter().collect());
         }
         let small = node.outputs.iter().all(|&id| {

@@ -11,6 +11,7 @@ mod infer;
 mod interpret;
 pub mod ops;
 pub mod passes;
+pub mod text;
 mod types;
 mod verify;
 

@@ -128,16 +128,103 @@ impl fmt::Display for Conv2d {
         let Conv2d { n, ic, ih, iw, oc, kh, kw, stride: [sh, sw], dilation: [dh, dw], pads: p, groups, epilogue } =
             self;
         write!(f, "conv n{n} ic{ic} {ih}x{iw} oc{oc} k{kh}x{kw} s{sh}x{sw} d{dh}x{dw} ")?;
-        write!(f, "p{},{},{},{} g{groups}", p.top, p.left, p.bottom, p.right)?;
-        write!(
-            f,
-            "{}{}",
-            if epilogue.bias { " +bias" } else { "" },
-            if epilogue.residual { " +residual" } else { "" }
-        )?;
-        if epilogue.act != Unary::Identity {
-            write!(f, " {:?}", epilogue.act)?;
+        write!(f, "p{},{},{},{} g{groups}{epilogue}", p.top, p.left, p.bottom, p.right)
+    }
+}
+
+/// A two-dimensional transposed convolution in f32: the gradient of [`Conv2d`] with respect to its input.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ConvTranspose2d {
+    /// Images.
+    pub n: usize,
+    /// Input channels, over all groups.
+    pub ic: usize,
+    /// Input height.
+    pub ih: usize,
+    /// Input width.
+    pub iw: usize,
+    /// Output channels, over all groups.
+    pub oc: usize,
+    /// Kernel height.
+    pub kh: usize,
+    /// Kernel width.
+    pub kw: usize,
+    /// Vertical and horizontal distance, in the output, of neighbouring input pixels.
+    pub stride: [usize; 2],
+    /// Vertical and horizontal distance of kernel taps.
+    pub dilation: [usize; 2],
+    /// What is cut off the output's edges.
+    pub pads: Pads,
+    /// Rows and columns that are added below and to the right.
+    pub output_pads: [usize; 2],
+    /// Groups; `ic` and `oc` are multiples.
+    pub groups: usize,
+    /// What happens before the store.
+    pub epilogue: Epilogue,
+}
+
+impl ConvTranspose2d {
+    /// Checks that the numbers fit together: nothing zero but `n`, channels multiples of groups, and pads that leave
+    /// something of the output.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn validated(self) -> Result<Self, ProblemError> {
+        let fail = |reason| Err(ProblemError { problem: self.to_string(), reason });
+        let sizes = [self.ic, self.ih, self.iw, self.oc, self.kh, self.kw, self.groups];
+        if sizes.iter().chain(&self.stride).chain(&self.dilation).any(|&d| d == 0) {
+            return fail("a size, stride or dilation is zero");
         }
-        Ok(())
+        if !self.ic.is_multiple_of(self.groups) || !self.oc.is_multiple_of(self.groups) {
+            return fail("the channels are no multiple of the groups");
+        }
+        let [full_h, full_w] = self.full();
+        if full_h <= self.pads.top + self.pads.bottom || full_w <= self.pads.left + self.pads.right {
+            return fail("the pads leave nothing of the output");
+        }
+        Ok(self)
+    }
+
+    /// Height and width of the output before the pads are cut off.
+    fn full(&self) -> [usize; 2] {
+        let axis = |size: usize, tap: usize, a: usize| {
+            (size - 1) * self.stride[a] + (tap - 1) * self.dilation[a] + 1 + self.output_pads[a]
+        };
+        [axis(self.ih, self.kh, 0), axis(self.iw, self.kw, 1)]
+    }
+
+    /// Output height.
+    pub fn oh(&self) -> usize {
+        self.full()[0] - self.pads.top - self.pads.bottom
+    }
+
+    /// Output width.
+    pub fn ow(&self) -> usize {
+        self.full()[1] - self.pads.left - self.pads.right
+    }
+
+    /// Multiply-adds, those that the pads cut off among them.
+    pub fn macs(&self) -> u64 {
+        let taps = self.oc / self.groups * self.kh * self.kw;
+        (self.n * self.ic * self.ih * self.iw) as u64 * taps as u64
+    }
+}
+
+/// `conv-transpose n1 ic64 28x28 oc32 k4x4 s2x2 d1x1 p1,1,1,1 o0,0 g1`, the form benchmarks and logs use.
+impl fmt::Display for ConvTranspose2d {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ConvTranspose2d { n, ic, ih, iw, oc, kh, kw, groups, pads: p, epilogue, .. } = self;
+        let ([sh, sw], [dh, dw], [bottom, right]) = (self.stride, self.dilation, self.output_pads);
+        write!(f, "conv-transpose n{n} ic{ic} {ih}x{iw} oc{oc} k{kh}x{kw} s{sh}x{sw} d{dh}x{dw} ")?;
+        write!(f, "p{},{},{},{} o{bottom},{right} g{groups}{epilogue}", p.top, p.left, p.bottom, p.right)
+    }
+}
+
+/// ` +bias +residual Relu`: what is there, each with a space before it.
+impl fmt::Display for Epilogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.bias { " +bias" } else { "" })?;
+        f.write_str(if self.residual { " +residual" } else { "" })?;
+        if self.act == Unary::Identity { Ok(()) } else { write!(f, " {:?}", self.act) }
     }
 }

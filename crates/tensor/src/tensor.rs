@@ -187,6 +187,17 @@ impl<'a> View<'a> {
         Ok(View { dtype: T::DTYPE, shape, bytes: bytemuck::cast_slice(values) })
     }
 
+    /// A view of the first bytes of `bytes`, little-endian and row-major; what follows is left out.
+    ///
+    /// # Errors
+    /// [`TensorError::Length`] when there are fewer bytes than the shape takes.
+    pub fn from_bytes(dtype: DType, shape: &'a [usize], bytes: &'a [u8]) -> Result<Self, TensorError> {
+        let (expected, actual) = (byte_len(dtype, shape)?, bytes.len());
+        let bytes = bytes.get(..expected);
+        let bytes = bytes.ok_or_else(|| TensorError::Length { dtype, shape: shape.to_vec(), expected, actual })?;
+        Ok(View { dtype, shape, bytes })
+    }
+
     /// The element type.
     pub fn dtype(&self) -> DType {
         self.dtype

@@ -4,8 +4,8 @@
 //! its file, add its row to `operators!` below, and name it in the importer's table.
 
 mod arg_reduce;
-mod axes;
 mod batch_norm;
+mod axes;
 mod binary;
 mod cast;
 mod clamp;
@@ -15,10 +15,7 @@ mod concat;
 mod conv;
 mod conv_transpose;
 mod cum_sum;
-mod depth_space;
 mod dropout;
-mod expand;
-mod gather;
 mod gemm;
 mod global_pool;
 mod group_norm;
@@ -27,25 +24,28 @@ mod line_norm;
 mod logic;
 mod lrn;
 mod matmul;
-mod matrix;
 mod movement;
-mod nonzero;
 mod numeric;
-mod one_hot;
-mod pad;
 mod pool;
 mod qlinear;
 mod qlinear_elementwise;
 mod quantize;
-mod range;
 mod reduce;
+mod depth_space;
+mod expand;
+mod gather;
+mod matrix;
+mod nonzero;
+mod one_hot;
+mod pad;
+mod range;
 mod reshape;
 mod reverse_sequence;
 mod scatter;
 mod select;
 mod shape;
-mod slice;
 mod softmax;
+mod slice;
 mod spatial;
 mod support;
 #[cfg(test)]
@@ -61,10 +61,11 @@ use crate::attr::{Attr, AttrMap, Attributes};
 use crate::{Dim, OpError, ValueType};
 
 pub use arg_reduce::{ArgMax, ArgMin};
-pub use axes::{Flatten, Squeeze, Unsqueeze};
 pub use batch_norm::BatchNormalization;
+pub use axes::{Flatten, Squeeze, Unsqueeze};
 pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
+pub(crate) use cast::convert;
 pub use clamp::Clamp;
 pub use classify::{IsInf, IsNaN, Sign};
 pub use compare::{Compare, CompareFn};
@@ -72,10 +73,7 @@ pub use concat::{Concat, Split};
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use cum_sum::CumSum;
-pub use depth_space::{DepthMode, DepthToSpace, SpaceToDepth};
 pub use dropout::Dropout;
-pub use expand::{ConstantOfShape, Expand, Tile};
-pub use gather::{Gather, GatherElements, GatherND};
 pub use gemm::Gemm;
 pub use global_pool::{GlobalAveragePool, GlobalLpPool, GlobalMaxPool};
 pub use group_norm::{GroupNormalization, InstanceNormalization};
@@ -84,26 +82,30 @@ pub use line_norm::{LpNormalization, MeanVarianceNormalization};
 pub use logic::{Logic, LogicFn, Not};
 pub use lrn::LRN;
 pub use matmul::MatMul;
-pub use matrix::{EyeLike, Trilu};
-pub use nonzero::{Compress, NonZero};
-pub use one_hot::OneHot;
-pub use pad::{Pad, PadMode};
 pub use pool::{AveragePool, LpPool, MaxPool};
 pub use qlinear::{ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul};
 pub use qlinear_elementwise::{
     QLinearAdd, QLinearConcat, QLinearGlobalAveragePool, QLinearLeakyRelu, QLinearMul, QLinearSigmoid,
 };
 pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QuantizeLinear};
-pub use range::Range;
 pub use reduce::{Reduce, ReduceFn};
+pub use depth_space::{DepthMode, DepthToSpace, SpaceToDepth};
+pub use expand::{ConstantOfShape, Expand, Tile};
+pub use gather::{Gather, GatherElements, GatherND};
+pub use matrix::{EyeLike, Trilu};
+pub use nonzero::{Compress, NonZero};
+pub use one_hot::OneHot;
+pub use pad::{Pad, PadMode};
+pub use range::Range;
 pub use reshape::Reshape;
 pub use reverse_sequence::ReverseSequence;
 pub use scatter::{Reduction, ScatterElements, ScatterND};
 pub use select::Where;
 pub use shape::{Shape, Size};
-pub use slice::Slice;
 pub use softmax::{Hardmax, LogSoftmax, Softmax};
+pub use slice::Slice;
 pub use spatial::{AutoPad, Window};
+pub(crate) use support::ints;
 pub use threshold::{Celu, Shrink, ThresholdedRelu};
 pub use transpose::Transpose;
 pub use trig::{Trig, TrigFn};
@@ -241,12 +243,17 @@ macro_rules! operators {
                 match self { $(Op::$name(op) => op.infer(args)),* }
             }
 
-            /// See [`Operator::eval`].
+            /// See [`Operator::eval`]; what the shape rule refuses is an error here too.
             ///
             /// # Errors
             /// Those of the operator.
             pub fn eval(&self, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, OpError> {
-                match self { $(Op::$name(op) => op.eval(inputs)),* }
+                match self {
+                    $(Op::$name(op) => {
+                        numeric::check_inputs(op, inputs)?;
+                        op.eval(inputs)
+                    })*
+                }
             }
 
             /// See [`Operator::macs`].

@@ -5,7 +5,7 @@ use tilewise_tensor::{DType, Tensor, Unary, broadcast, strides};
 use super::numeric::{Lines, expect_dtype, integers, output_type, reals};
 use super::qlinear::check_parameter;
 use super::quantize::{BYTES, store_levels};
-use super::support::{Positions, broadcast_dims, broadcast_positions, operand, optional, resolve_axis};
+use super::support::{broadcast_dims, broadcast_positions, operand, optional, Positions, resolve_axis};
 use super::{Arg, Args, Operator};
 use crate::attr::operator;
 use crate::{Dim, OpError, ValueType};
@@ -145,12 +145,8 @@ of_one! {
 
 /// The positions of the elements that broadcasting brings together.
 fn pairs(a: &[usize], b: &[usize]) -> Vec<(usize, usize)> {
-    match broadcast(a, b) {
-        Some(shape) if !shape.contains(&0) => {
-            broadcast_positions(a, &shape).zip(broadcast_positions(b, &shape)).collect()
-        }
-        _ => Vec::new(),
-    }
+    let shape = broadcast(a, b).unwrap_or_default();
+    broadcast_positions(a, &shape).into_iter().zip(broadcast_positions(b, &shape)).collect()
 }
 
 impl QLinearGlobalAveragePool {

@@ -25,6 +25,13 @@ impl Shape {
         Tensor::vector(&lengths)
     }
 
+    /// The output for data of a type whose lengths in question are numbers.
+    pub(crate) fn known(&self, shape: &[Dim]) -> Option<Tensor> {
+        let (start, end) = self.range(shape.len());
+        let lengths = shape[start..end].iter().map(|d| i64::try_from(d.known()?).ok());
+        Some(Tensor::vector(&lengths.collect::<Option<Vec<_>>>()?))
+    }
+
     fn range(&self, rank: usize) -> (usize, usize) {
         let clamp = |axis: i64| (if axis < 0 { axis + rank as i64 } else { axis }).clamp(0, rank as i64) as usize;
         let start = clamp(self.start);

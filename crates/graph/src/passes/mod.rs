@@ -1,6 +1,13 @@
 //! Passes: rewrites that keep the meaning of a network. One pass, one file, one free function.
 
+mod common_subexpressions;
 mod dead_code;
+mod fold_constants;
+mod pattern;
+mod recognize_activations;
+mod rewriter;
+#[cfg(test)]
+mod testing;
 
 use crate::{Graph, GraphError};
 

@@ -1,5 +1,16 @@
 //! Convolution: the problem's kernels, one method a folder, and what a row of their table says.
 
+mod choose;
+mod depthwise;
+mod direct;
+mod epilogue;
+mod first;
+pub mod im2col;
+mod pointwise;
+pub mod transposed;
+
+pub use choose::{candidates, choose, cycles};
+
 use crate::catalog::KernelId;
 use crate::{Conv2d, Ctx};
 
@@ -60,5 +71,36 @@ pub struct ConvKernel {
     pub run: fn(&Conv2d, &ConvBlocks, ConvArgs<'_>, Ctx<'_>),
 }
 
-/// Every convolution kernel, in the order in which a choice looks at them.
-pub static ROWS: &[&ConvKernel] = &[];
+/// Every convolution kernel, in the order in which a choice looks at them: the more special before the more general.
+pub static ROWS: &[&ConvKernel] = &[
+    &depthwise::ROWS[0],
+    &depthwise::ROWS[1],
+    &depthwise::ROWS[2],
+    &first::ROWS[0],
+    &first::ROWS[1],
+    &first::ROWS[2],
+    &first::ROWS[3],
+    &first::ROWS[4],
+    &pointwise::ROWS[0],
+    &pointwise::ROWS[1],
+    &pointwise::ROWS[2],
+    &pointwise::ROWS[3],
+    &pointwise::ROWS[4],
+    &pointwise::ROWS[5],
+    &pointwise::ROWS[6],
+    &direct::ROWS[0],
+    &direct::ROWS[1],
+    &direct::ROWS[2],
+    &direct::ROWS[3],
+    &direct::ROWS[4],
+    &direct::ROWS[5],
+    &direct::ROWS[6],
+    im2col::ROWS[0],
+    im2col::ROWS[1],
+    im2col::ROWS[2],
+    im2col::ROWS[3],
+    im2col::ROWS[4],
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,18 @@
 //! Matrix multiplication in five loops around a register tile, after Goto and BLIS.
 
+mod choose;
+pub(crate) mod finish;
+pub(crate) mod model;
+pub(crate) mod pack;
+pub(crate) mod product;
+mod rows;
+pub(crate) mod tile;
+
 use crate::catalog::KernelId;
 use crate::{Ctx, Epilogue};
+
+pub use choose::choose;
+pub use rows::ROWS;
 
 /// A matrix in memory: element (i, j) stands at `i * row + j * col`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -95,3 +106,6 @@ pub struct GemmKernel {
     /// Computes the products.
     pub run: fn(&Gemm, &GemmBlocks, GemmArgs<'_>, Ctx<'_>),
 }
+
+#[cfg(test)]
+mod tests;

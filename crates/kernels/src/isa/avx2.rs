@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Isa, SimdOp, Tier};
+use super::{Isa, MAX_LANES, SQRT_HALF, SimdOp, Tier};
 
 /// Token of the Avx2 tier: proof that the machine has it.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +151,12 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M {
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b) }
+    }
+
+    #[inline(always)]
     fn select(self, mask: Self::M, yes: Self::F, no: Self::F) -> Self::F {
         // SAFETY: the token exists only where the machine has the instruction set.
         unsafe { _mm256_blendv_ps(no, yes, mask) }
@@ -164,6 +170,42 @@ impl Isa for Avx2 {
             let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
         }
+    }
+
+    #[inline(always)]
+    fn split(self, x: Self::F) -> (Self::F, Self::F) {
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe {
+            let bits = _mm256_castps_si256(x);
+            let e = _mm256_srai_epi32::<23>(_mm256_sub_epi32(bits, _mm256_set1_epi32(SQRT_HALF)));
+            let m = _mm256_sub_epi32(bits, _mm256_slli_epi32::<23>(e));
+            (_mm256_castsi256_ps(m), _mm256_cvtepi32_ps(e))
+        }
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: [Self::F; MAX_LANES]) -> [Self::F; MAX_LANES] {
+        let mut r = rows;
+        // Pairs of rows, then pairs of pairs inside each 128-bit half, then the halves.
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe {
+            for i in (0..V).step_by(2) {
+                (r[i], r[i + 1]) = (_mm256_unpacklo_ps(r[i], r[i + 1]), _mm256_unpackhi_ps(r[i], r[i + 1]));
+            }
+            for i in (0..V).step_by(4) {
+                let (a, b, c, d) = (r[i], r[i + 1], r[i + 2], r[i + 3]);
+                r[i] = _mm256_shuffle_ps::<0x44>(a, c);
+                r[i + 1] = _mm256_shuffle_ps::<0xee>(a, c);
+                r[i + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+                r[i + 3] = _mm256_shuffle_ps::<0xee>(b, d);
+            }
+            for i in 0..V / 2 {
+                let (a, b) = (r[i], r[i + 4]);
+                r[i] = _mm256_permute2f128_ps::<0x20>(a, b);
+                r[i + 4] = _mm256_permute2f128_ps::<0x31>(a, b);
+            }
+        }
+        r
     }
 
     #[inline(always)]

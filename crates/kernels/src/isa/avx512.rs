@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Isa, SimdOp, Tier};
+use super::{Isa, MAX_LANES, SQRT_HALF, SimdOp, Tier};
 
 /// Token of the Avx512 tier: proof that the machine has it.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +152,12 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M {
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b) }
+    }
+
+    #[inline(always)]
     fn select(self, mask: Self::M, yes: Self::F, no: Self::F) -> Self::F {
         // SAFETY: the token exists only where the machine has the instruction set.
         unsafe { _mm512_mask_blend_ps(mask, no, yes) }
@@ -161,6 +167,52 @@ impl Isa for Avx512 {
     fn pow2(self, n: Self::F) -> Self::F {
         // SAFETY: the token exists only where the machine has the instruction set.
         unsafe { _mm512_scalef_ps(_mm512_set1_ps(1.0), n) }
+    }
+
+    #[inline(always)]
+    fn scale(self, x: Self::F, n: Self::F) -> Self::F {
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe { _mm512_scalef_ps(x, n) }
+    }
+
+    #[inline(always)]
+    fn split(self, x: Self::F) -> (Self::F, Self::F) {
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe {
+            let bits = _mm512_castps_si512(x);
+            let e = _mm512_srai_epi32::<23>(_mm512_sub_epi32(bits, _mm512_set1_epi32(SQRT_HALF)));
+            let m = _mm512_sub_epi32(bits, _mm512_slli_epi32::<23>(e));
+            (_mm512_castsi512_ps(m), _mm512_cvtepi32_ps(e))
+        }
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: [Self::F; MAX_LANES]) -> [Self::F; MAX_LANES] {
+        let mut r = rows;
+        // Pairs of rows, then pairs of pairs inside each 128-bit quarter, then the quarters in two steps.
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe {
+            for i in (0..V).step_by(2) {
+                (r[i], r[i + 1]) = (_mm512_unpacklo_ps(r[i], r[i + 1]), _mm512_unpackhi_ps(r[i], r[i + 1]));
+            }
+            for i in (0..V).step_by(4) {
+                let (a, b, c, d) = (r[i], r[i + 1], r[i + 2], r[i + 3]);
+                r[i] = _mm512_shuffle_ps::<0x44>(a, c);
+                r[i + 1] = _mm512_shuffle_ps::<0xee>(a, c);
+                r[i + 2] = _mm512_shuffle_ps::<0x44>(b, d);
+                r[i + 3] = _mm512_shuffle_ps::<0xee>(b, d);
+            }
+            for i in 0..4 {
+                let (a, b, c, d) = (r[i], r[i + 4], r[i + 8], r[i + 12]);
+                let (ab0, ab1) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0xdd>(a, b));
+                let (cd0, cd1) = (_mm512_shuffle_f32x4::<0x88>(c, d), _mm512_shuffle_f32x4::<0xdd>(c, d));
+                r[i] = _mm512_shuffle_f32x4::<0x88>(ab0, cd0);
+                r[i + 4] = _mm512_shuffle_f32x4::<0x88>(ab1, cd1);
+                r[i + 8] = _mm512_shuffle_f32x4::<0xdd>(ab0, cd0);
+                r[i + 12] = _mm512_shuffle_f32x4::<0xdd>(ab1, cd1);
+            }
+        }
+        r
     }
 
     #[inline(always)]

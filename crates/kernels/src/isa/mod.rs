@@ -14,6 +14,12 @@ pub use avx2::Avx2;
 pub use avx512::Avx512;
 pub use scalar::Scalar;
 
+/// The lanes of the widest tier.
+pub const MAX_LANES: usize = 16;
+
+/// Bits of sqrt(1/2): `Isa::split` counts exponents from here, which centres the mantissa on 1.
+const SQRT_HALF: i32 = 0x3f35_04f3;
+
 /// An instruction-set tier, from least to most capable.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Tier {
@@ -150,14 +156,36 @@ pub trait Isa: Copy + Send + Sync + 'static {
     fn round(self, a: Self::F) -> Self::F;
     /// Lanes where a < b.
     fn lt(self, a: Self::F, b: Self::F) -> Self::M;
+    /// Lanes where a = b; a NaN is equal to nothing.
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M;
     /// `yes` where the mask is set, else `no`.
     fn select(self, mask: Self::M, yes: Self::F, no: Self::F) -> Self::F;
     /// 2 to the power of `n`, for integral `n` from -126 to 127.
     fn pow2(self, n: Self::F) -> Self::F;
+    /// Splits a positive normal number into `(m, e)` with `x = m 2^e` and `m` from sqrt(1/2) to sqrt(2), by its bits:
+    /// other numbers give a meaningless pair.
+    fn split(self, x: Self::F) -> (Self::F, Self::F);
+    /// Transposes the square of `LANES` vectors at the front of `rows`; the rest is passed through.
+    fn transpose(self, rows: [Self::F; MAX_LANES]) -> [Self::F; MAX_LANES];
     /// Sum of the lanes, added in pairs.
     fn sum(self, a: Self::F) -> f32;
     /// Largest lane.
     fn largest(self, a: Self::F) -> f32;
+
+    /// The token, for a kernel that is about to run.
+    ///
+    /// # Panics
+    /// When the machine lacks the instruction set: the kernel was chosen for another machine.
+    fn require() -> Self {
+        Self::get().unwrap_or_else(|| panic!("a kernel for {} was run on a machine without it", Self::TIER))
+    }
+
+    /// x times 2 to the power of `n`, for integral `n` from -252 to 254, rounded once more where that is subnormal.
+    #[inline(always)]
+    fn scale(self, x: Self::F, n: Self::F) -> Self::F {
+        let half = self.floor(self.mul(n, self.splat(0.5)));
+        self.mul(self.mul(x, self.pow2(half)), self.pow2(self.sub(n, half)))
+    }
 
     /// All lanes zero.
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! The scalar tier: four lanes in plain Rust, for any machine.
 
-use super::{Isa, SimdOp, Tier};
+use super::{Isa, MAX_LANES, SQRT_HALF, SimdOp, Tier};
 
 /// Token of the scalar tier; always to be had.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +127,11 @@ impl Isa for Scalar {
     }
 
     #[inline(always)]
+    fn eq(self, a: Self::F, b: Self::F) -> Self::M {
+        std::array::from_fn(|i| a[i] == b[i])
+    }
+
+    #[inline(always)]
     fn select(self, mask: Self::M, yes: Self::F, no: Self::F) -> Self::F {
         std::array::from_fn(|i| if mask[i] { yes[i] } else { no[i] })
     }
@@ -135,6 +140,20 @@ impl Isa for Scalar {
     fn pow2(self, n: Self::F) -> Self::F {
         // The biased exponent of an f32 stands 23 bits up.
         map(n, |n| f32::from_bits(((n as i32 + 127) << 23) as u32))
+    }
+
+    #[inline(always)]
+    fn split(self, x: Self::F) -> (Self::F, Self::F) {
+        let exponent = |x: f32| (x.to_bits() as i32).wrapping_sub(SQRT_HALF) >> 23;
+        (
+            map(x, |x| f32::from_bits((x.to_bits() as i32).wrapping_sub(exponent(x) << 23) as u32)),
+            map(x, |x| exponent(x) as f32),
+        )
+    }
+
+    #[inline(always)]
+    fn transpose(self, rows: [Self::F; MAX_LANES]) -> [Self::F; MAX_LANES] {
+        std::array::from_fn(|i| if i < V { std::array::from_fn(|j| rows[j][i]) } else { rows[i] })
     }
 
     #[inline(always)]

@@ -32,7 +32,23 @@ impl SimdOp for Operations {
         expect("floor", isa.floor(va), &|a, _| a.floor());
         expect("round", isa.round(va), &|a, _| a.round_ties_even());
         expect("select", isa.select(isa.lt(va, vb), va, vb), &|a, b| if a < b { a } else { b });
+        let nan = isa.splat(f32::NAN);
+        expect("eq", isa.select(isa.eq(va, va), va, vb), &|a, _| a);
+        expect("a NaN equals nothing", isa.select(isa.eq(nan, nan), va, vb), &|_, b| b);
         expect("pow2", isa.pow2(isa.floor(va)), &|a, _| a.floor().exp2());
+        expect("scale to the smallest normals", isa.scale(va, isa.splat(-127.0)), &|a, _| a * 0.5 * 2f32.powi(-126));
+        expect("scale to the largest", isa.scale(va, isa.splat(120.0)), &|a, _| a * 2f32.powi(120));
+        let (m, e) = isa.split(isa.abs(va));
+        expect("split", isa.scale(m, e), &|a, _| a.abs());
+        expect("split centred on 1", isa.round(isa.sub(m, isa.splat(1.0))), &|_, _| 0.0);
+        let square: [I::F; MAX_LANES] = std::array::from_fn(|i| isa.add(va, isa.splat(i as f32)));
+        for (i, row) in isa.transpose(square).into_iter().take(v).enumerate() {
+            let mut out = vec![0.0; v];
+            isa.store(&mut out, row);
+            for (j, &x) in out.iter().enumerate() {
+                assert_eq!(x, a[i] + j as f32, "transposed row {i}");
+            }
+        }
         assert!((isa.sum(va) - a.iter().sum::<f32>()).abs() < 1e-4);
         assert_eq!(isa.largest(va), a[v - 1]);
         expect("max keeps a NaN of the second", isa.max(va, isa.splat(1.0)), &|a, _| a.max(1.0));

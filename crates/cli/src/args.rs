@@ -1,0 +1,123 @@
+//! Flags that verbs share.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tilewise::{Model, Options, Schedule, Session, Tier};
+
+/// Which model.
+#[derive(Args, Clone)]
+pub(crate) struct ModelArgs {
+    /// An ONNX file; without it, the embedded image classifier
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) model: Option<String>,
+}
+
+impl ModelArgs {
+    /// Loads the model.
+    pub(crate) fn load(&self) -> Result<Model> {
+        self.load_typed().with_context(|| format!("cannot load the model {}", self.name()))
+    }
+
+    /// Loads the model, with the library's own error.
+    pub(crate) fn load_typed(&self) -> Result<Model, tilewise::Error> {
+        self.model.as_ref().map_or_else(Model::embedded, Model::load)
+    }
+
+    /// What tables call the model.
+    pub(crate) fn name(&self) -> &str {
+        self.model.as_deref().unwrap_or("efficientnet-lite0 (embedded)")
+    }
+
+    /// The file, where the model is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.model.as_deref().map(Path::new)
+    }
+}
+
+/// How a model runs.
+#[derive(Args, Clone)]
+pub(crate) struct RunArgs {
+    /// Threads [default: the smallest of affinity mask, cgroup quota and physical cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// The most capable instruction set to use: scalar, avx2 or avx512
+    #[arg(long, value_name = "NAME")]
+    pub(crate) isa: Option<Tier>,
+    /// Shape of an input, such as input:1x3x224x224; may be given for each input
+    #[arg(long, value_name = "NAME:DIMS", value_parser = parse_shape)]
+    pub(crate) shape: Vec<(String, Vec<usize>)>,
+    /// Images a run, where the model leaves that free
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_batch)]
+    pub(crate) batch: usize,
+    /// A schedule that says how layers run, as `explain -o` writes it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schedule: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// The session's options.
+    pub(crate) fn options(&self) -> Result<Options> {
+        let mut schedule = Schedule::default();
+        if let Some(path) = &self.schedule {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+            schedule = text.parse().with_context(|| format!("{} is no schedule", path.display()))?;
+        }
+        Ok(Options { threads: self.threads.map(usize::from), isa: self.isa, schedule })
+    }
+
+    /// A session of the model with these options.
+    pub(crate) fn session(&self, model: &Model) -> Result<Session> {
+        Ok(model.session(self.options()?))
+    }
+
+    /// The shapes of the model's inputs under these flags.
+    pub(crate) fn shapes(&self, model: &Model) -> Result<Vec<Vec<usize>>> {
+        Ok(model.shapes(&self.shape, self.batch)?)
+    }
+}
+
+/// Where results go.
+#[derive(Args, Clone)]
+pub(crate) struct OutputArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write to a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// No progress and no notes on standard error
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+fn parse_batch(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=4096).contains(n)).ok_or_else(|| "expected a number from 1 to 4096".to_owned())
+}
+
+/// A time in seconds.
+pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|s: &f64| (0.0..=86_400.0).contains(s));
+    seconds.ok_or_else(|| "expected seconds from 0 to 86400".to_owned())
+}
+
+/// `NAME:1x3x224x224`; the name may itself hold colons.
+fn parse_shape(text: &str) -> Result<(String, Vec<usize>), String> {
+    let (name, lengths) = text.rsplit_once(':').ok_or("expected NAME:1x3x224x224")?;
+    let lengths: Result<Vec<usize>, _> = lengths.split('x').filter(|part| !part.is_empty()).map(str::parse).collect();
+    Ok((name.to_owned(), lengths.map_err(|_| format!("'{text}' has lengths that are no numbers"))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_names_and_lengths() {
+        assert_eq!(parse_shape("x:1x3x224x224"), Ok(("x".into(), vec![1, 3, 224, 224])));
+        assert_eq!(parse_shape("serving:0:5"), Ok(("serving:0".into(), vec![5])));
+        assert_eq!(parse_shape("scalar:"), Ok(("scalar".into(), vec![])));
+        assert!(parse_shape("1x3").is_err() && parse_shape("x:1xa").is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! Lowering of convolutions: the problem, the choice of a kernel, packed weights and the step.
+
+use tilewise_graph::ValueId;
+use tilewise_graph::ops;
+use tilewise_kernels::conv::{self, ConvArgs, ConvBlocks, ConvKernel};
+use tilewise_kernels::{Conv2d, Ctx, Epilogue, Pads};
+
+use super::{Layer, Layout, Lowering, NewStep};
+use crate::PlanError;
+use crate::plan::{BufferId, Form};
+use crate::schedule::Choice;
+
+/// Lowers a convolution over one or two spatial axes with constant weights; returns false for others.
+pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Conv) -> Result<bool, PlanError> {
+    let (Some(x), Some(w), Some(&y)) = (layer.input(0), layer.input(1), layer.node.outputs.first()) else { return Ok(false) };
+    let (bias, residual) = (layer.input(2), layer.input(3));
+    let constant = |id: ValueId| lowering.graph.constant(id).is_some();
+    if !constant(w) || !bias.is_none_or(constant) {
+        return Ok(false);
+    }
+    let Some(problem) = problem(lowering, layer, op, [x, w], [bias.is_some(), residual.is_some()])? else {
+        return Ok(false);
+    };
+    let Some((kernel, blocks)) = choice(lowering, layer, &problem) else { return Ok(false) };
+
+    // A convolution along one axis is one over images of height 1; such values are never blocked.
+    let flat = lowering.shape(x).len() == 3;
+    if flat && (kernel.x, kernel.y) != (conv::Layout::Nchw, conv::Layout::Nchw) {
+        return Ok(false);
+    }
+    let layout = |layout: conv::Layout| match layout {
+        conv::Layout::Nchw => Layout::Plain,
+        conv::Layout::Nchwc => Layout::Blocked,
+    };
+    let x = lowering.buffer(x, layout(kernel.x))?;
+    let residual = residual.map_or(Ok(BufferId::NONE), |id| lowering.buffer(id, layout(kernel.y)))?;
+    let bias = bias.map_or(Ok(BufferId::NONE), |id| lowering.bias(id, problem.oc))?;
+    let sizes = vec![problem.oc, problem.ic, problem.kh, problem.kw, problem.groups];
+    let form = Form { name: kernel.id.name, sizes };
+    let w =
+        lowering.packed_f32(w, form, (kernel.packed_len)(&problem), |w, packed| (kernel.pack)(&problem, w, packed))?;
+    let scratch = lowering.scratch((kernel.scratch_len)(&problem, &blocks, lowering.cpu.cores));
+    let y = lowering.make(y, layout(kernel.y))?;
+    lowering.push(NewStep {
+        layer,
+        op: layer.node.op.name(),
+        kernel: kernel.id.name,
+        choice: Some(Choice::Conv(kernel, blocks)),
+        macs: problem.macs(),
+        reads: &[x, w, bias, residual],
+        writes: &[y, scratch],
+        run: Box::new(move |memory| {
+            let pool = memory.pool;
+            let ([x, w, bias, residual], [y, scratch]) = memory.split([x, w, bias, residual], [y, scratch]);
+            (kernel.run)(&problem, &blocks, ConvArgs { x, w, bias, residual, y }, Ctx { pool, scratch });
+            Ok(())
+        }),
+    });
+    Ok(true)
+}
+
+fn problem(
+    lowering: &Lowering<'_>,
+    layer: Layer<'_>,
+    op: &ops::Conv,
+    [x, w]: [ValueId; 2],
+    [bias, residual]: [bool; 2],
+) -> Result<Option<Conv2d>, PlanError> {
+    let (xs, ws) = (lowering.shape(x), lowering.shape(w));
+    let window = op.window(&xs[2..], &ws[2..]).map_err(|error| lowering.fail(layer, error))?;
+    let pair = |values: &[usize], lead: usize| match *values {
+        [w] => Some([lead, w]),
+        [h, w] => Some([h, w]),
+        _ => None,
+    };
+    let spatial = (pair(&window.input, 1), pair(&window.kernel, 1), pair(&window.strides, 1));
+    let around = (pair(&window.dilations, 1), pair(&window.before, 0), pair(&window.after, 0));
+    let ((Some([ih, iw]), Some([kh, kw]), Some(stride)), (Some(dilation), Some([top, left]), Some([bottom, right]))) =
+        (spatial, around)
+    else {
+        return Ok(None);
+    };
+    let problem = Conv2d {
+        n: xs[0],
+        ic: xs[1],
+        ih,
+        iw,
+        oc: ws[0],
+        kh,
+        kw,
+        stride,
+        dilation,
+        pads: Pads { top, left, bottom, right },
+        groups: op.group,
+        epilogue: Epilogue { bias, residual, act: op.activation },
+    };
+    if problem.n == 0 {
+        return Ok(None);
+    }
+    problem.validated().map(Some).map_err(|error| lowering.fail(layer, error))
+}
+
+/// The schedule's choice where it fits the problem and the machine, else the best guess.
+fn choice(lowering: &Lowering<'_>, layer: Layer<'_>, problem: &Conv2d) -> Option<(&'static ConvKernel, ConvBlocks)> {
+    if let Some(&Choice::Conv(kernel, blocks)) = lowering.schedule.get(lowering.name(layer))
+        && kernel.id.tier == lowering.cpu.tier
+        && (kernel.accepts)(problem)
+    {
+        return Some((kernel, blocks));
+    }
+    conv::choose(problem, lowering.cpu)
+}
+
+impl Lowering<'_> {
+    /// A constant of `len` values, filled up to whole vectors.
+    pub(super) fn bias(&mut self, id: ValueId, len: usize) -> Result<BufferId, PlanError> {
+        // Kernels of every tier read it: the widest vector decides.
+        let padded = len.next_multiple_of(16);
+        self.packed_f32(id, Form { name: "bias", sizes: vec![len] }, padded, |values, packed| {
+            packed[..len].copy_from_slice(&values[..len]);
+        })
+    }
+}

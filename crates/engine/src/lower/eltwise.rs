@@ -1,0 +1,126 @@
+//! Lowering of elementwise operators: functions of one number, and arithmetic of two operands with broadcasting.
+
+use tilewise_graph::{ValueId, ops};
+use tilewise_kernels::eltwise::{self, BinaryProblem, Broadcast};
+use tilewise_kernels::{Ctx, Unary};
+
+use super::{Layer, Layout, Lowering, NewStep};
+use crate::PlanError;
+use crate::plan::BufferId;
+
+/// Lowers `y = f(x)`, in the layout in which x stands.
+pub(super) fn lower_unary(lowering: &mut Lowering<'_>, layer: Layer<'_>, f: Unary) -> Result<bool, PlanError> {
+    let (Some(x), Some(&y)) = (layer.input(0), layer.node.outputs.first()) else { return Ok(false) };
+    let layout = lowering.home(x);
+    let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
+    let kernel = eltwise::choose_unary(lowering.cpu.tier);
+    lowering.push(NewStep {
+        layer,
+        op: layer.node.op.name(),
+        kernel: kernel.id.name,
+        choice: None,
+        macs: 0,
+        reads: &[x],
+        writes: &[y],
+        run: Box::new(move |memory| {
+            let pool = memory.pool;
+            let ([x], [y]) = memory.split([x], [y]);
+            (kernel.run)(f, x, y, Ctx { pool, scratch: &mut [] });
+            Ok(())
+        }),
+    });
+    Ok(true)
+}
+
+/// Lowers `f(a, b)`; returns false for functions without a kernel and for shapes that take too many loops.
+pub(super) fn lower_binary(
+    lowering: &mut Lowering<'_>,
+    layer: Layer<'_>,
+    f: ops::BinaryFn,
+) -> Result<bool, PlanError> {
+    let op = match f {
+        ops::BinaryFn::Add => eltwise::Binary::Add,
+        ops::BinaryFn::Sub => eltwise::Binary::Sub,
+        ops::BinaryFn::Mul => eltwise::Binary::Mul,
+        ops::BinaryFn::Div => eltwise::Binary::Div,
+        ops::BinaryFn::Min => eltwise::Binary::Min,
+        ops::BinaryFn::Max => eltwise::Binary::Max,
+        ops::BinaryFn::Pow => eltwise::Binary::Pow,
+        ops::BinaryFn::PRelu => eltwise::Binary::PRelu,
+        ops::BinaryFn::Mod | ops::BinaryFn::FMod => return Ok(false),
+    };
+    let (Some(a), Some(b), Some(&y)) = (layer.input(0), layer.input(1), layer.node.outputs.first()) else {
+        return Ok(false);
+    };
+    let layout = common_layout(lowering, [a, b], y);
+    let [(a, ashape), (b, bshape)] = [operand(lowering, a, y, layout)?, operand(lowering, b, y, layout)?];
+    let Some(broadcast) = Broadcast::new(&ashape, &bshape) else { return Ok(false) };
+    let problem = BinaryProblem { op, act: Unary::Identity, broadcast };
+    let y = lowering.make(y, layout)?;
+    let kernel = eltwise::choose_binary(lowering.cpu.tier);
+    lowering.push(NewStep {
+        layer,
+        op: layer.node.op.name(),
+        kernel: kernel.id.name,
+        choice: None,
+        macs: 0,
+        reads: &[a, b],
+        writes: &[y],
+        run: Box::new(move |memory| {
+            let pool = memory.pool;
+            let ([a, b], [y]) = memory.split([a, b], [y]);
+            (kernel.run)(&problem, a, b, y, Ctx { pool, scratch: &mut [] });
+            Ok(())
+        }),
+    });
+    Ok(true)
+}
+
+/// Blocked where an operand of the output's shape stands so and the other one can be brought to that.
+fn common_layout(lowering: &Lowering<'_>, operands: [ValueId; 2], y: ValueId) -> Layout {
+    let shape = lowering.shape(y);
+    let full = |id: ValueId| lowering.shape(id) == shape && lowering.home(id) == Layout::Blocked;
+    let fits = |id: ValueId| match *channel_shape(&lowering.shape(id), shape.len()) {
+        // One value a channel, or the same for all channels.
+        [_, c, _, _] => c == 1 || c == shape[1],
+        _ => false,
+    };
+    let constant_or_rank4 = |id: ValueId| {
+        let rank = lowering.shape(id).len();
+        rank == 4 || lowering.graph.constant(id).is_some() || rank == 0
+    };
+    let blocked = operands.iter().any(|&id| full(id)) && operands.iter().all(|&id| fits(id) && constant_or_rank4(id));
+    if blocked { Layout::Blocked } else { Layout::Plain }
+}
+
+/// A shape with axes of length 1 before it up to `rank`, as broadcasting sees it.
+fn channel_shape(shape: &[usize], rank: usize) -> Vec<usize> {
+    let lead = rank.saturating_sub(shape.len());
+    std::iter::repeat_n(1, lead).chain(shape.iter().copied()).collect()
+}
+
+/// An operand as a buffer and the shape of the array in it.
+fn operand(
+    lowering: &mut Lowering<'_>,
+    id: ValueId,
+    y: ValueId,
+    layout: Layout,
+) -> Result<(BufferId, Vec<usize>), PlanError> {
+    let shape = lowering.shape(id);
+    if layout == Layout::Plain {
+        return Ok((lowering.buffer(id, Layout::Plain)?, shape));
+    }
+    let full = channel_shape(&shape, lowering.shape(y).len());
+    let &[n, c, h, w] = &*full else { return Ok((BufferId::NONE, shape)) };
+    if c == 1 {
+        // A row-major array is the same with a fifth axis of length 1.
+        return Ok((lowering.buffer(id, Layout::Plain)?, vec![n, 1, h, w, 1]));
+    }
+    let lanes = lowering.lanes();
+    let buffer = if shape.len() == 4 {
+        lowering.buffer(id, Layout::Blocked)?
+    } else {
+        lowering.blocked_constant(id, &full)?
+    };
+    Ok((buffer, vec![n, c.div_ceil(lanes), h, w, lanes]))
+}

@@ -1,0 +1,345 @@
+//! Lowering: each operator of a graph becomes steps over buffers.
+//!
+//! A file here takes a family of operators, picks kernels for its problem and pushes steps; `layout.rs` keeps track
+//! of which layouts of a value exist and inserts reorders. What has no kernel is interpreted.
+
+mod conv;
+mod eltwise;
+mod gemm;
+mod interpret;
+mod layout;
+mod movement;
+mod norm;
+mod pool;
+mod transposed;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tilewise_graph::{Graph, Node, NodeId, Op, OpError, ValueId, ops};
+use tilewise_kernels::pool::PoolKind;
+use tilewise_kernels::reduce::ReduceOp;
+use tilewise_kernels::{Cpu, Unary};
+use tilewise_tensor::{AlignedBuffer, DType};
+
+use crate::plan::{BufferId, Input, Output, Run, Step, StepInfo};
+use crate::schedule::Choice;
+use crate::{PlanError, Schedule, Weights};
+
+pub(crate) use layout::Layout;
+
+/// What a buffer is stored in.
+pub(crate) enum Storage {
+    /// The arena.
+    Arena { bytes: usize },
+    /// A constant.
+    Constant(Arc<AlignedBuffer>),
+    /// A tensor whose size the data decide, by number.
+    Dynamic(usize),
+}
+
+/// A buffer with its life: the first and the last step that touch it.
+pub(crate) struct Buffer {
+    pub(crate) storage: Storage,
+    pub(crate) first: usize,
+    pub(crate) last: usize,
+}
+
+impl Buffer {
+    /// Bytes in the arena.
+    pub(crate) fn arena_bytes(&self) -> usize {
+        match self.storage {
+            Storage::Arena { bytes } => bytes,
+            Storage::Constant(_) | Storage::Dynamic(_) => 0,
+        }
+    }
+}
+
+/// A graph as steps and buffers.
+pub(crate) struct Lowered {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) buffers: Vec<Buffer>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) dynamic: usize,
+    pub(crate) schedule: Schedule,
+}
+
+/// Lowers every node of a graph, in order.
+pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Lowered, PlanError> {
+    let mut lowering = Lowering {
+        graph,
+        cpu,
+        schedule,
+        weights,
+        names: layer_names(graph),
+        steps: Vec::new(),
+        buffers: vec![Buffer { storage: Storage::Arena { bytes: 0 }, first: 0, last: 0 }],
+        held: HashMap::new(),
+        home: HashMap::new(),
+        dynamic: 0,
+        chosen: Schedule::default(),
+    };
+    let inputs = lowering.inputs()?;
+    for id in graph.order()? {
+        lowering.node(id)?;
+    }
+    let outputs = lowering.outputs()?;
+    let Lowering { steps, buffers, dynamic, chosen: schedule, .. } = lowering;
+    Ok(Lowered { steps, buffers, inputs, outputs, dynamic, schedule })
+}
+
+/// A name for each node, unique in the graph: its own, or that of its first output where several share it.
+fn layer_names(graph: &Graph) -> HashMap<NodeId, String> {
+    let mut count: HashMap<&str, usize> = HashMap::new();
+    for (_, node) in graph.nodes() {
+        *count.entry(&node.name).or_default() += 1;
+    }
+    let name = |node: &Node| match node.outputs.first() {
+        Some(&output) if node.name.is_empty() || count[&*node.name] > 1 => graph.value(output).name.to_string(),
+        _ => node.name.to_string(),
+    };
+    graph.nodes().map(|(id, node)| (id, name(node))).collect()
+}
+
+/// A lowering under way.
+pub(crate) struct Lowering<'a> {
+    graph: &'a Graph,
+    cpu: &'a Cpu,
+    schedule: &'a Schedule,
+    weights: &'a Weights,
+    names: HashMap<NodeId, String>,
+    steps: Vec<Step>,
+    buffers: Vec<Buffer>,
+    /// The buffers that hold a value, by its layout there.
+    held: HashMap<(ValueId, Layout), BufferId>,
+    /// The layout in which a value was made.
+    home: HashMap<ValueId, Layout>,
+    dynamic: usize,
+    /// The choices made so far.
+    chosen: Schedule,
+}
+
+/// One node under lowering, with what every lowering asks of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Layer<'a> {
+    pub(crate) id: NodeId,
+    pub(crate) node: &'a Node,
+}
+
+impl Layer<'_> {
+    /// Input number `index`, where it is given.
+    pub(crate) fn input(&self, index: usize) -> Option<ValueId> {
+        self.node.inputs.get(index).copied().flatten()
+    }
+}
+
+/// What a lowering hands over for one step.
+pub(crate) struct NewStep<'a> {
+    pub(crate) layer: Layer<'a>,
+    pub(crate) op: &'static str,
+    pub(crate) kernel: &'static str,
+    pub(crate) choice: Option<Choice>,
+    pub(crate) macs: u64,
+    pub(crate) reads: &'a [BufferId],
+    pub(crate) writes: &'a [BufferId],
+    pub(crate) run: Run,
+}
+
+impl<'a> Lowering<'a> {
+    fn inputs(&mut self) -> Result<Vec<Input>, PlanError> {
+        let mut inputs = Vec::new();
+        for &id in self.graph.inputs() {
+            let value = self.graph.value(id);
+            let free = || PlanError::FreeInput { name: value.name.to_string(), ty: value.ty.to_string() };
+            let shape = value.ty.known_shape().ok_or_else(free)?;
+            let buffer = self.make(id, Layout::Plain)?;
+            self.touch(buffer, 0);
+            inputs.push(Input { name: Arc::clone(&value.name), dtype: value.ty.dtype, shape, buffer });
+        }
+        Ok(inputs)
+    }
+
+    fn outputs(&mut self) -> Result<Vec<Output>, PlanError> {
+        let mut outputs = Vec::new();
+        for (name, id) in self.graph.outputs() {
+            let ty = &self.graph.value(*id).ty;
+            let shape = if self.is_dynamic(*id) { Vec::new() } else { ty.known_shape().unwrap_or_default() };
+            let buffer = self.buffer(*id, Layout::Plain)?;
+            outputs.push(Output { name: Arc::clone(name), dtype: ty.dtype, shape, buffer });
+        }
+        let end = self.steps.len();
+        for output in &outputs {
+            self.touch(output.buffer, end);
+        }
+        Ok(outputs)
+    }
+
+    fn node(&mut self, id: NodeId) -> Result<(), PlanError> {
+        let layer = Layer { id, node: self.graph.node(id) };
+        let values = layer.node.inputs.iter().flatten().chain(&layer.node.outputs);
+        let fixed = values.clone().all(|&value| !self.is_dynamic(value));
+        let f32s = values.clone().all(|&value| self.graph.value(value).ty.dtype == DType::F32);
+        let lowered = fixed && (self.move_elements(layer)? || (f32s && self.compute(layer)?));
+        if lowered { Ok(()) } else { interpret::lower(self, layer) }
+    }
+
+    /// Lowers an operator that only moves elements, of any type; false for others.
+    fn move_elements(&mut self, layer: Layer<'_>) -> Result<bool, PlanError> {
+        match &layer.node.op {
+            Op::Reshape(_) | Op::Flatten(_) | Op::Squeeze(_) | Op::Unsqueeze(_) => self.rename(layer, Layout::Plain),
+            Op::Dropout(_) | Op::Unary(ops::Unary(Unary::Identity)) => {
+                let layout = layer.input(0).map_or(Layout::Plain, |id| self.home(id));
+                self.rename(layer, layout)
+            }
+            Op::Concat(op) => movement::lower_concat(self, layer, op),
+            Op::Slice(_) => movement::lower_slice(self, layer),
+            Op::Split(op) => movement::lower_split(self, layer, op),
+            Op::Transpose(op) => movement::lower_transpose(self, layer, op),
+            _ => Ok(false),
+        }
+    }
+
+    /// Lowers an operator on f32 that has a kernel; false for others.
+    fn compute(&mut self, layer: Layer<'_>) -> Result<bool, PlanError> {
+        let input = layer.input(0).map(|id| self.shape(id)).unwrap_or_default();
+        let spatial = input.get(2..).unwrap_or_default();
+        let window = |window: Result<ops::Window, OpError>| window.map_err(|error| self.fail(layer, error));
+        match &layer.node.op {
+            Op::Conv(op) => conv::lower(self, layer, op),
+            Op::ConvTranspose(op) => transposed::lower(self, layer, op),
+            Op::Gemm(op) => gemm::lower_gemm(self, layer, op),
+            Op::MatMul(op) => gemm::lower_matmul(self, layer, op),
+            Op::Unary(op) => eltwise::lower_unary(self, layer, op.0),
+            Op::Binary(op) => eltwise::lower_binary(self, layer, op.0),
+            Op::MaxPool(op) => {
+                let window = window(op.window(spatial))?;
+                pool::lower_window(self, layer, PoolKind::Max, &window, false)
+            }
+            Op::AveragePool(op) => {
+                let window = window(op.window(spatial))?;
+                pool::lower_window(self, layer, PoolKind::Average, &window, op.count_include_pad)
+            }
+            Op::GlobalAveragePool(_) => pool::lower_global(self, layer, ReduceOp::Mean),
+            Op::GlobalMaxPool(_) => pool::lower_global(self, layer, ReduceOp::Max),
+            Op::Reduce(op) => pool::lower_reduce(self, layer, op),
+            Op::Softmax(op) => norm::lower_softmax(self, layer, op.axis, op.flattened, false),
+            Op::LogSoftmax(op) => norm::lower_softmax(self, layer, op.axis, op.flattened, true),
+            Op::LRN(op) => norm::lower_lrn(self, layer, op),
+            Op::LayerNormalization(op) => norm::lower_layer(self, layer, op),
+            Op::InstanceNormalization(op) => norm::lower_instance(self, layer, op),
+            _ => Ok(false),
+        }
+    }
+
+    /// Lowers an operator whose first output is its first input under another shape, or the same: no step at all.
+    fn rename(&mut self, layer: Layer<'_>, layout: Layout) -> Result<bool, PlanError> {
+        let (Some(from), &[to]) = (layer.input(0), &*layer.node.outputs) else { return Ok(false) };
+        let buffer = self.buffer(from, layout)?;
+        self.hold(to, layout, buffer);
+        Ok(true)
+    }
+
+    /// The elements of a constant of integers.
+    pub(crate) fn ints(&self, id: ValueId) -> Option<Vec<i64>> {
+        let tensor = self.graph.constant(id)?.tensor().ok()?;
+        match tensor.dtype() {
+            DType::I32 => Some(tensor.values::<i32>().ok()?.iter().map(|&x| i64::from(x)).collect()),
+            _ => Some(tensor.values::<i64>().ok()?.into_owned()),
+        }
+    }
+
+    /// The axes that a constant names among `rank`, in order, each once.
+    pub(crate) fn axes(&self, id: ValueId, rank: usize) -> Option<Vec<usize>> {
+        let axes = self.ints(id)?.into_iter().map(|axis| norm::resolve(axis, rank));
+        let mut axes = axes.collect::<Option<Vec<usize>>>()?;
+        axes.sort_unstable();
+        axes.dedup();
+        Some(axes)
+    }
+
+    /// Bytes of one element of a value.
+    pub(crate) fn element_size(&self, id: ValueId) -> usize {
+        self.graph.value(id).ty.dtype.size()
+    }
+
+    /// Appends a step that changes a value's layout, on behalf of the layer that makes the value.
+    pub(crate) fn push_reorder(&mut self, id: ValueId, kernel: &'static str, [x, y]: [BufferId; 2], run: Run) {
+        let value = self.graph.value(id);
+        let number = self.steps.len();
+        self.touch(x, number);
+        self.touch(y, number);
+        let info = StepInfo {
+            layer: value.name.to_string(),
+            merged: Vec::new(),
+            op: "Reorder",
+            kernel,
+            choice: String::new(),
+            output: value.ty.to_string(),
+            macs: 0,
+            bytes: (self.len(x) + self.len(y)) as u64,
+        };
+        self.steps.push(Step { info, run });
+    }
+
+    /// The unique name of a layer.
+    pub(crate) fn name(&self, layer: Layer<'_>) -> &str {
+        &self.names[&layer.id]
+    }
+
+    /// An error that names the layer.
+    pub(crate) fn fail(&self, layer: Layer<'_>, reason: impl ToString) -> PlanError {
+        let (node, op) = (self.name(layer).to_owned(), layer.node.op.name().to_owned());
+        PlanError::Node { node, op, reason: reason.to_string() }
+    }
+
+    /// Appends a step, and lets its buffers live until then.
+    pub(crate) fn push(&mut self, new: NewStep<'_>) {
+        let number = self.steps.len();
+        for &buffer in new.reads.iter().chain(new.writes) {
+            self.touch(buffer, number);
+        }
+        let output = new.layer.node.outputs.first().map(|&id| self.graph.value(id).ty.to_string());
+        let bytes = new.reads.iter().chain(new.writes).map(|&id| self.len(id) as u64).sum();
+        if let Some(choice) = new.choice {
+            self.chosen.set(&self.names[&new.layer.id], choice);
+        }
+        let info = StepInfo {
+            layer: self.name(new.layer).to_owned(),
+            merged: new.layer.node.merged.iter().map(ToString::to_string).collect(),
+            op: new.op,
+            kernel: new.kernel,
+            choice: new.choice.map(|choice| choice.to_string()).unwrap_or_default(),
+            output: output.unwrap_or_default(),
+            macs: new.macs,
+            bytes,
+        };
+        self.steps.push(Step { info, run: new.run });
+    }
+
+    /// A buffer that lives for the next step only.
+    pub(crate) fn scratch(&mut self, floats: usize) -> BufferId {
+        self.add(Storage::Arena { bytes: floats.saturating_mul(size_of::<f32>()) })
+    }
+
+    pub(crate) fn add(&mut self, storage: Storage) -> BufferId {
+        let id = BufferId(self.buffers.len() as u32);
+        self.buffers.push(Buffer { storage, first: usize::MAX, last: 0 });
+        id
+    }
+
+    /// Bytes of a buffer.
+    fn len(&self, id: BufferId) -> usize {
+        match &self.buffers[id.index()].storage {
+            Storage::Arena { bytes } => *bytes,
+            Storage::Constant(constant) => constant.len(),
+            Storage::Dynamic(_) => 0,
+        }
+    }
+
+    fn touch(&mut self, id: BufferId, step: usize) {
+        let buffer = &mut self.buffers[id.index()];
+        buffer.first = buffer.first.min(step);
+        buffer.last = buffer.last.max(step);
+    }
+}

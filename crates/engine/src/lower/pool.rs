@@ -1,0 +1,136 @@
+//! Lowering of poolings over windows and over whole planes.
+
+use tilewise_graph::{ValueId, ops};
+use tilewise_kernels::conv::Layout as Planes;
+use tilewise_kernels::pool::{self, Pool2d, PoolKind};
+use tilewise_kernels::reduce::{self, Reduce, ReduceOp};
+use tilewise_kernels::{Ctx, Pads};
+
+use super::{Layer, Layout, Lowering, NewStep};
+use crate::PlanError;
+
+/// Lowers pooling over two axes; returns false for others, and where the indices of the maxima are read.
+pub(super) fn lower_window(
+    lowering: &mut Lowering<'_>,
+    layer: Layer<'_>,
+    kind: PoolKind,
+    window: &ops::Window,
+    count_include_pad: bool,
+) -> Result<bool, PlanError> {
+    let (Some(x), &[y]) = (layer.input(0), &*layer.node.outputs) else { return Ok(false) };
+    let (&[n, c, ih, iw], &[_, _, oh, ow]) = (&*lowering.shape(x), &*lowering.shape(y)) else { return Ok(false) };
+    let (&[kh, kw], &[sh, sw], &[dh, dw]) = (&*window.kernel, &*window.strides, &*window.dilations) else {
+        return Ok(false);
+    };
+    let (&[top, left], &[bottom, right]) = (&*window.before, &*window.after) else { return Ok(false) };
+    let layout = lowering.home(x);
+    let problem = Pool2d {
+        n,
+        c,
+        ih,
+        iw,
+        oh,
+        ow,
+        kernel: [kh, kw],
+        stride: [sh, sw],
+        dilation: [dh, dw],
+        pads: Pads { top, left, bottom, right },
+        count_include_pad,
+        layout: planes(layout),
+    };
+    let kernel = pool::choose(kind, lowering.cpu.tier);
+    let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
+    lowering.push(NewStep {
+        layer,
+        op: layer.node.op.name(),
+        kernel: kernel.id.name,
+        choice: None,
+        macs: 0,
+        reads: &[x],
+        writes: &[y],
+        run: Box::new(move |memory| {
+            let pool = memory.pool;
+            let ([x], [y]) = memory.split([x], [y]);
+            (kernel.run)(&problem, x, y, Ctx { pool, scratch: &mut [] });
+            Ok(())
+        }),
+    });
+    Ok(true)
+}
+
+/// Lowers pooling over all places of a plane, with any number of spatial axes.
+pub(super) fn lower_global(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: ReduceOp) -> Result<bool, PlanError> {
+    let (Some(x), Some(&y)) = (layer.input(0), layer.node.outputs.first()) else { return Ok(false) };
+    let &[n, c, ref places @ ..] = &*lowering.shape(x) else { return Ok(false) };
+    let layout = lowering.home(x);
+    let problem = Reduce::global(op, planes(layout), [n, c, places.iter().product()], lowering.lanes());
+    push_reduce(lowering, layer, problem, [x, y], layout)
+}
+
+/// Lowers a reduction over axes that stand side by side; returns false for others.
+pub(super) fn lower_reduce(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Reduce) -> Result<bool, PlanError> {
+    let (Some(x), Some(&y)) = (layer.input(0), layer.node.outputs.first()) else { return Ok(false) };
+    let shape = lowering.shape(x);
+    let axes = match layer.input(1) {
+        None if op.noop_with_empty_axes => return Ok(false),
+        None => (0..shape.len()).collect(),
+        Some(id) => match lowering.axes(id, shape.len()) {
+            Some(axes) if !axes.is_empty() => axes,
+            _ => return Ok(false),
+        },
+    };
+    let (first, last) = (axes[0], axes[axes.len() - 1]);
+    if last - first + 1 != axes.len() {
+        return Ok(false);
+    }
+    let product = |axes: &[usize]| axes.iter().product();
+    let function = match op.function {
+        ops::ReduceFn::Sum => ReduceOp::Sum,
+        ops::ReduceFn::Mean => ReduceOp::Mean,
+        ops::ReduceFn::Max => ReduceOp::Max,
+        ops::ReduceFn::Min => ReduceOp::Min,
+        ops::ReduceFn::Prod => ReduceOp::Prod,
+        ops::ReduceFn::SumSquare => ReduceOp::SumSquare,
+        ops::ReduceFn::L1 => ReduceOp::L1,
+        ops::ReduceFn::L2 => ReduceOp::L2,
+        ops::ReduceFn::LogSum => ReduceOp::LogSum,
+        ops::ReduceFn::LogSumExp => ReduceOp::LogSumExp,
+    };
+    let (outer, len, inner) = (product(&shape[..first]), product(&shape[first..=last]), product(&shape[last + 1..]));
+    push_reduce(lowering, layer, Reduce { op: function, outer, len, inner }, [x, y], Layout::Plain)
+}
+
+fn push_reduce(
+    lowering: &mut Lowering<'_>,
+    layer: Layer<'_>,
+    problem: Reduce,
+    [x, y]: [ValueId; 2],
+    layout: Layout,
+) -> Result<bool, PlanError> {
+    let kernel = reduce::choose(lowering.cpu.tier);
+    let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
+    lowering.push(NewStep {
+        layer,
+        op: layer.node.op.name(),
+        kernel: kernel.id.name,
+        choice: None,
+        macs: 0,
+        reads: &[x],
+        writes: &[y],
+        run: Box::new(move |memory| {
+            let pool = memory.pool;
+            let ([x], [y]) = memory.split([x], [y]);
+            (kernel.run)(&problem, x, y, Ctx { pool, scratch: &mut [] });
+            Ok(())
+        }),
+    });
+    Ok(true)
+}
+
+/// The kernels' name of a layout.
+pub(super) fn planes(layout: Layout) -> Planes {
+    match layout {
+        Layout::Plain => Planes::Nchw,
+        Layout::Blocked => Planes::Nchwc,
+    }
+}

@@ -1,0 +1,72 @@
+//! Memory planning: where in the arena each buffer stands, so that buffers alive at the same time do not overlap.
+
+use tilewise_tensor::ALIGN;
+
+use super::Place;
+use crate::PlanError;
+use crate::lower::{Buffer, Storage};
+
+/// Places every buffer, and returns the bytes that the arena takes. Large buffers are placed first, each at the
+/// lowest offset that is free during its whole life: within a few percent of the lower bound on real networks.
+pub(crate) fn assign(buffers: Vec<Buffer>) -> Result<(Vec<Place>, usize), PlanError> {
+    let mut order: Vec<usize> = (0..buffers.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(buffers[i].arena_bytes()), buffers[i].first, i));
+    let mut offsets = vec![0usize; buffers.len()];
+    let mut placed: Vec<usize> = Vec::new();
+    let mut total = 0usize;
+    for i in order {
+        let buffer = &buffers[i];
+        let bytes = buffer.arena_bytes();
+        if bytes == 0 {
+            continue;
+        }
+        let mut taken: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|&&j| buffers[j].first <= buffer.last && buffer.first <= buffers[j].last)
+            .map(|&j| (offsets[j], offsets[j] + buffers[j].arena_bytes()))
+            .collect();
+        taken.sort_unstable();
+        let mut at = 0usize;
+        for (start, end) in taken {
+            if start >= at && start - at >= bytes {
+                break;
+            }
+            at = at.max(end.next_multiple_of(ALIGN));
+        }
+        offsets[i] = at;
+        let end = at.checked_add(bytes).filter(|&end| isize::try_from(end).is_ok());
+        total = total.max(end.ok_or(PlanError::TooLarge { bytes: usize::MAX })?);
+        placed.push(i);
+    }
+    let places = buffers.into_iter().zip(offsets).map(|(buffer, offset)| match buffer.storage {
+        Storage::Arena { bytes } => Place::Arena(offset..offset + bytes),
+        Storage::Constant(constant) => Place::Constant(constant),
+        Storage::Dynamic(slot) => Place::Dynamic(slot),
+    });
+    Ok((places.collect(), total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(bytes: usize, first: usize, last: usize) -> Buffer {
+        Buffer { storage: Storage::Arena { bytes }, first, last }
+    }
+
+    #[test]
+    fn buffers_alive_together_do_not_overlap_and_others_share() {
+        let lives = [(100, 0, 1), (300, 1, 2), (100, 2, 3), (300, 3, 4), (64, 0, 4), (0, 0, 4)];
+        let (places, total) = assign(lives.iter().map(|&(b, f, l)| buffer(b, f, l)).collect()).unwrap();
+        for (i, a) in lives.iter().enumerate() {
+            for (j, b) in lives.iter().enumerate().take(i) {
+                let (x, y) = (places[i].range(), places[j].range());
+                let together = a.1 <= b.2 && b.1 <= a.2;
+                assert!(!together || x.end <= y.start || y.end <= x.start || x.is_empty() || y.is_empty(), "{i} {j}");
+            }
+        }
+        assert!(places.iter().all(|place| place.range().start % ALIGN == 0));
+        // The largest moment is step 2: 300, 100 and 64 bytes, each from a multiple of 64 on.
+        assert_eq!(total, 320 + 128 + 64);
+    }
+}

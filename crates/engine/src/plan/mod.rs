@@ -1,0 +1,172 @@
+//! Plans: a network lowered to a flat list of steps over planned memory. Immutable, and shared between threads.
+
+mod layout;
+mod weights;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tilewise_graph::Graph;
+use tilewise_kernels::Cpu;
+use tilewise_tensor::{AlignedBuffer, DType};
+
+use crate::lower::{self, Lowered};
+use crate::run::Memory;
+use crate::{PlanError, RunError, Schedule};
+
+pub(crate) use weights::Form;
+pub use weights::Weights;
+
+/// Names a buffer of a plan.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct BufferId(pub(crate) u32);
+
+impl BufferId {
+    /// The buffer of length 0 that stands for an absent operand; every plan has it.
+    pub(crate) const NONE: BufferId = BufferId(0);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Where the bytes of a buffer stand.
+#[derive(Clone)]
+pub(crate) enum Place {
+    /// In the arena, for part of the run.
+    Arena(Range<usize>),
+    /// Packed weights and other constants.
+    Constant(Arc<AlignedBuffer>),
+    /// A tensor whose size the data decide, by its number in the arena.
+    Dynamic(usize),
+}
+
+impl Place {
+    /// The range in the arena; empty for what does not stand there.
+    pub(crate) fn range(&self) -> Range<usize> {
+        match self {
+            Place::Arena(range) => range.clone(),
+            Place::Constant(_) | Place::Dynamic(_) => 0..0,
+        }
+    }
+}
+
+/// One step of a run.
+pub(crate) struct Step {
+    pub(crate) info: StepInfo,
+    pub(crate) run: Run,
+}
+
+/// What a step does with the memory of a run.
+pub(crate) type Run = Box<dyn Fn(&mut Memory<'_>) -> Result<(), RunError> + Send + Sync>;
+
+/// What a step is, for tables and reports.
+#[derive(Clone, Debug)]
+pub struct StepInfo {
+    /// Name of the layer in the model.
+    pub layer: String,
+    /// Names of model nodes that passes merged into the layer.
+    pub merged: Vec<String>,
+    /// Name of the operator, or `Reorder` for a change of layout.
+    pub op: &'static str,
+    /// Name of the kernel, or `interpreted`.
+    pub kernel: &'static str,
+    /// The choice that was made for the layer, as the schedule writes it; empty where there is none.
+    pub choice: String,
+    /// Type of the first output, such as `f32[1,64,56,56]`.
+    pub output: String,
+    /// Multiply-adds.
+    pub macs: u64,
+    /// Bytes read and written, each operand once.
+    pub bytes: u64,
+}
+
+/// An input of a plan.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Element type.
+    pub dtype: DType,
+    /// Shape.
+    pub shape: Vec<usize>,
+    pub(crate) buffer: BufferId,
+}
+
+/// An output of a plan.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Element type.
+    pub dtype: DType,
+    /// Shape; meaningless where the data decide it.
+    pub shape: Vec<usize>,
+    pub(crate) buffer: BufferId,
+}
+
+/// A compiled network; see [`compile`].
+pub struct Plan {
+    pub(crate) id: u64,
+    pub(crate) places: Vec<Place>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) dynamic: usize,
+    /// Threads that the scratch buffers are sized for.
+    pub(crate) threads: usize,
+    arena_bytes: usize,
+    schedule: Schedule,
+}
+
+impl Plan {
+    /// The inputs of a run, in order.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// The outputs of a run, in order.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// What the steps are, in order.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = &StepInfo> {
+        self.steps.iter().map(|step| &step.info)
+    }
+
+    /// How the layers run: every choice that was made.
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Bytes of an arena: the activations at their highest, scratch included.
+    pub fn arena_bytes(&self) -> usize {
+        self.arena_bytes
+    }
+
+    /// Bytes of packed weights and other constants, which all arenas and plans of a model share.
+    pub fn constant_bytes(&self) -> usize {
+        let mut seen = std::collections::HashSet::new();
+        let constants = self.places.iter().filter_map(|place| match place {
+            Place::Constant(buffer) => Some(buffer),
+            Place::Arena(_) | Place::Dynamic(_) => None,
+        });
+        constants.filter(|buffer| seen.insert(Arc::as_ptr(buffer))).map(|buffer| buffer.len()).sum()
+    }
+}
+
+/// Compiles a graph whose input shapes are all known. `schedule` says how layers run where it names them; layers that
+/// it does not name run as the kernels' own choosers have it. `weights` keeps what is packed, for all plans that are
+/// made with it.
+///
+/// # Errors
+/// [`PlanError`].
+pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Plan, PlanError> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let Lowered { steps, buffers, inputs, outputs, dynamic, schedule } = lower::lower(graph, schedule, cpu, weights)?;
+    let (places, arena_bytes) = layout::assign(buffers)?;
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    Ok(Plan { id, places, steps, inputs, outputs, dynamic, threads: cpu.cores, arena_bytes, schedule })
+}

@@ -1,0 +1,130 @@
+//! The arena: all mutable state of a run.
+
+use std::sync::Arc;
+
+use tilewise_graph::ValueType;
+use tilewise_kernels::Pool;
+use tilewise_tensor::{AlignedBuffer, Tensor, View};
+
+use super::Memory;
+use crate::plan::{Output, Place};
+use crate::{Plan, PlanError, RunError};
+
+/// The memory and the threads that a plan runs with. One arena serves one run at a time; any number of arenas serve
+/// one plan.
+pub struct Arena {
+    buffer: AlignedBuffer,
+    dynamic: Vec<Option<Tensor>>,
+    pool: Arc<Pool>,
+    plan: u64,
+}
+
+impl Arena {
+    /// Memory for a plan, all of it at once.
+    ///
+    /// # Errors
+    /// [`PlanError::TooLarge`], or [`PlanError::Threads`] for a pool larger than the machine that the plan was
+    /// compiled for.
+    pub fn new(plan: &Plan, pool: Arc<Pool>) -> Result<Self, PlanError> {
+        if pool.threads() > plan.threads {
+            return Err(PlanError::Threads { pool: pool.threads(), plan: plan.threads });
+        }
+        let bytes = plan.arena_bytes();
+        let buffer = AlignedBuffer::try_zeroed(bytes).ok_or(PlanError::TooLarge { bytes })?;
+        Ok(Arena { buffer, dynamic: vec![None; plan.dynamic], pool, plan: plan.id })
+    }
+}
+
+impl Plan {
+    /// Runs on inputs in the order of [`Plan::inputs`]. Allocates nothing but where an operator's output size depends
+    /// on the data, or where an operator has no kernel and is interpreted.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn run<'a>(&'a self, inputs: &[View<'_>], arena: &'a mut Arena) -> Result<Outputs<'a>, RunError> {
+        self.run_observed(inputs, arena, |_| ())
+    }
+
+    /// As [`Plan::run`]; `after` is told the number of each step when it is done.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn run_observed<'a>(
+        &'a self,
+        inputs: &[View<'_>],
+        arena: &'a mut Arena,
+        mut after: impl FnMut(usize),
+    ) -> Result<Outputs<'a>, RunError> {
+        if arena.plan != self.id {
+            return Err(RunError::Arena);
+        }
+        let Arena { buffer, dynamic, pool, .. } = &mut *arena;
+        let mut memory = Memory { places: &self.places, bytes: buffer.bytes_mut(), dynamic, pool };
+        self.load(inputs, &mut memory)?;
+        for (number, step) in self.steps.iter().enumerate() {
+            (step.run)(&mut memory)?;
+            after(number);
+        }
+        Ok(Outputs { plan: self, arena })
+    }
+
+    fn load(&self, inputs: &[View<'_>], memory: &mut Memory<'_>) -> Result<(), RunError> {
+        if inputs.len() != self.inputs.len() {
+            let expected = format!("{} inputs", self.inputs.len());
+            return Err(RunError::Input { name: "*".to_owned(), expected, actual: inputs.len().to_string() });
+        }
+        for (input, view) in self.inputs.iter().zip(inputs) {
+            if view.dtype() != input.dtype || view.shape() != input.shape {
+                return Err(RunError::Input {
+                    name: input.name.to_string(),
+                    expected: ValueType::known(input.dtype, &input.shape).to_string(),
+                    actual: ValueType::known(view.dtype(), view.shape()).to_string(),
+                });
+            }
+            let ([], [to]) = memory.split::<u8, 0, 1>([], [input.buffer]);
+            to.copy_from_slice(view.bytes());
+        }
+        Ok(())
+    }
+}
+
+/// The outputs of a run, as they stand in the arena.
+pub struct Outputs<'a> {
+    plan: &'a Plan,
+    arena: &'a Arena,
+}
+
+impl<'a> Outputs<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.plan.outputs.len()
+    }
+
+    /// True for a network without outputs.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The name of output number `index`.
+    pub fn name(&self, index: usize) -> &'a str {
+        &self.plan.outputs[index].name
+    }
+
+    /// Output number `index`, without a copy.
+    pub fn view(&self, index: usize) -> View<'a> {
+        let Output { buffer, dtype, shape, .. } = &self.plan.outputs[index];
+        let bytes = match &self.plan.places[buffer.index()] {
+            Place::Arena(range) => &self.arena.buffer.bytes()[range.clone()],
+            Place::Constant(constant) => constant.bytes(),
+            Place::Dynamic(slot) => {
+                return self.arena.dynamic[*slot].as_ref().expect("a run fills every output").view();
+            }
+        };
+        View::from_bytes(*dtype, shape, bytes).expect("a buffer is as long as its value")
+    }
+
+    /// Output number `index` as a tensor of its own.
+    pub fn tensor(&self, index: usize) -> Tensor {
+        self.view(index).to_tensor()
+    }
+}

@@ -1,0 +1,125 @@
+//! What several passes look for in a graph: constants, scalars, functions of one value, products.
+
+use tilewise_tensor::{DType, Unary as Function};
+
+use crate::ops::{Binary, BinaryFn, Unary};
+use crate::{Graph, Node, Op, ValueId};
+
+/// Relative difference of two constants that mean the same number: f32 keeps 24 bits, exporters print 7 digits.
+const SAME: f64 = 1e-6;
+
+/// True for numbers that differ by rounding alone.
+pub(super) fn is_near(a: f64, b: f64) -> bool {
+    (a - b).abs() <= SAME * b.abs()
+}
+
+/// Input number `index`, where it is given.
+pub(super) fn input(node: &Node, index: usize) -> Option<ValueId> {
+    node.inputs.get(index).copied().flatten()
+}
+
+/// The element of an f32 constant with one element, whatever its rank.
+pub(super) fn scalar(graph: &Graph, id: ValueId) -> Option<f32> {
+    let constant = graph.constant(id)?;
+    if constant.stored().numel() != 1 {
+        return None;
+    }
+    constant.tensor().ok()?.values::<f32>().ok()?.first().copied()
+}
+
+/// The elements of an f32 constant.
+pub(super) fn floats(graph: &Graph, id: ValueId) -> Option<Vec<f32>> {
+    Some(graph.constant(id)?.tensor().ok()?.values::<f32>().ok()?.into_owned())
+}
+
+/// The elements of an integer constant.
+pub(super) fn ints(graph: &Graph, id: ValueId) -> Option<Vec<i64>> {
+    crate::ops::ints(&graph.constant(id)?.tensor().ok()?).ok()
+}
+
+/// The operands of the node behind a value that is this function of two.
+pub(super) fn binary(graph: &Graph, id: ValueId, function: BinaryFn) -> Option<[ValueId; 2]> {
+    let (_, node) = graph.producer(id)?;
+    if node.op != Op::Binary(Binary(function)) {
+        return None;
+    }
+    Some([input(node, 0)?, input(node, 1)?])
+}
+
+/// The operand and the constant of a commutative function of a value and a scalar.
+pub(super) fn with_scalar(graph: &Graph, id: ValueId, function: BinaryFn) -> Option<(ValueId, f64)> {
+    let [a, b] = binary(graph, id, function)?;
+    let (x, s) = scalar(graph, b).map(|s| (a, s)).or_else(|| Some((b, scalar(graph, a)?)))?;
+    Some((x, s.into()))
+}
+
+/// The function of one number behind a value, and its operand.
+pub(super) fn unary(graph: &Graph, id: ValueId) -> Option<(Function, ValueId)> {
+    let (_, node) = graph.producer(id)?;
+    let Op::Unary(Unary(function)) = &node.op else { return None };
+    Some((*function, input(node, 0)?))
+}
+
+/// The operand of this function of one number behind a value.
+pub(super) fn operand_of(graph: &Graph, id: ValueId, function: Function) -> Option<ValueId> {
+    unary(graph, id).filter(|(f, _)| *f == function).map(|(_, x)| x)
+}
+
+/// True for an f32 value whose rank is known to be that of `x`: scalars of a higher rank have not raised it.
+pub(super) fn is_f32_of_rank(graph: &Graph, id: ValueId, x: ValueId) -> bool {
+    let (ty, other) = (&graph.value(id).ty, &graph.value(x).ty);
+    ty.dtype == DType::F32 && ty.rank().is_some() && ty.rank() == other.rank()
+}
+
+/// A value as the product of a number and some values, whatever the order they were multiplied in.
+pub(super) struct Product {
+    /// The number.
+    pub(super) coefficient: f64,
+    /// The values, sorted; a square has one twice.
+    pub(super) factors: Vec<ValueId>,
+}
+
+impl Product {
+    /// Most nodes that are taken apart: no pattern has more, and long chains are not walked again and again.
+    const MOST: usize = 6;
+
+    /// Takes apart the multiplications and divisions by scalars behind a value.
+    pub(super) fn of(graph: &Graph, id: ValueId) -> Product {
+        let (mut coefficient, mut factors) = (1.0, Vec::new());
+        let mut open = vec![id];
+        let mut taken = 0;
+        while let Some(id) = open.pop() {
+            taken += 1;
+            if taken > Self::MOST {
+                factors.push(id);
+            } else if let Some((x, s)) = with_scalar(graph, id, BinaryFn::Mul) {
+                coefficient *= s;
+                open.push(x);
+            } else if let Some((x, s)) = divided(graph, id) {
+                coefficient /= s;
+                open.push(x);
+            } else if let Some(pair) = binary(graph, id, BinaryFn::Mul) {
+                open.extend(pair);
+            } else {
+                factors.push(id);
+            }
+        }
+        factors.sort();
+        Product { coefficient, factors }
+    }
+
+    /// The other factor of a product of `coefficient`, `x` and one more.
+    pub(super) fn other(&self, x: ValueId) -> Option<ValueId> {
+        match self.factors[..] {
+            [a, b] if a == x => Some(b),
+            [a, b] if b == x => Some(a),
+            _ => None,
+        }
+    }
+}
+
+/// The operand and the constant of a division by a scalar.
+fn divided(graph: &Graph, id: ValueId) -> Option<(ValueId, f64)> {
+    let [x, by] = binary(graph, id, BinaryFn::Div)?;
+    Some((x, scalar(graph, by)?.into()))
+}

@@ -1,0 +1,48 @@
+//! Loop blocks of the direct kernels: what stays in which cache, and how work is cut for the cores.
+
+use super::strip::Input;
+use crate::conv::ConvBlocks;
+use crate::{Conv2d, Cpu};
+
+/// Bytes of an f32.
+const F32: usize = size_of::<f32>();
+
+/// Blocks for tiles of `width` output channels in vectors of `lanes`, over input pixels of `x_lanes` elements.
+///
+/// The weights of an output block and `ic` input channels fill at most three quarters of L1, so that they stay while
+/// the pixels of a strip pass; the input of a strip of `rows` fills at most half of L2, so that it stays while the
+/// weights pass. Where the cores are not evenly busy, strips become shorter or output channels are shared out,
+/// whichever costs less.
+pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [width, lanes]: [usize; 2]) -> ConvBlocks {
+    let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
+    let taps = p.kh * p.kw;
+    let most = (cpu.l1d.size * 3 / 4 / (taps * width * F32)).max(x_lanes) / x_lanes * x_lanes;
+    let ic = icg.div_ceil(icg.div_ceil(most)).next_multiple_of(x_lanes);
+    let row_bytes = icg * p.iw * p.stride[0] * F32;
+    let most = (cpu.l2.size / 2 / row_bytes).saturating_sub(p.reach()[0] - 1).max(1);
+    let fewest = p.oh().div_ceil(most);
+    let input = Input::new(p, x_lanes);
+    let mut best = (u64::MAX, ConvBlocks::default());
+    for strips in fewest..=p.oh().min(fewest + 4 * cpu.cores.saturating_sub(1)) {
+        let rows = p.oh().div_ceil(strips);
+        for parts in 1..=cpu.cores.max(1) {
+            let oc = ocg.div_ceil(parts).next_multiple_of(width);
+            let tasks = p.n * p.groups * p.oh().div_ceil(rows) * ocg.div_ceil(oc);
+            let rounds = tasks.div_ceil(cpu.cores.max(1)) as u64;
+            let time = rounds * task_cost(p, &input, rows, oc.min(ocg), lanes);
+            if time < best.0 {
+                best = (time, ConvBlocks { rows, oc, ic });
+            }
+        }
+    }
+    best.1
+}
+
+/// Vector operations of one task: its multiply-adds, the copy of its strip (a load and a store count as three, being
+/// mostly misses of L1), and reading its weights from L3 (a vector takes about four).
+fn task_cost(p: &Conv2d, input: &Input, rows: usize, oc: usize, lanes: usize) -> u64 {
+    let depth = p.ic / p.groups * p.kh * p.kw;
+    let vectors = oc.div_ceil(lanes);
+    let macs = rows * p.ow() * depth * vectors;
+    (macs + 3 * input.strip_len(rows) / lanes + 4 * depth * vectors) as u64
+}

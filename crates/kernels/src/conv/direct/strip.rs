@@ -1,0 +1,176 @@
+//! The input of a strip of output rows: read in place, or copied once with its padding and its columns in order.
+
+use std::ops::Range;
+
+use super::tile::{RowLayout, Taps};
+use crate::{Conv2d, Isa, Pads, SimdOp};
+
+/// How a problem's input is read by tiles: a function of the problem and of the lanes of its layout.
+pub(super) struct Input {
+    p: Conv2d,
+    /// Elements of a pixel: the lanes of the blocked layout, or 1 for a planar one.
+    lanes: usize,
+    /// Channel vectors (planes, where planar) of one group, and of all.
+    pub(super) group_blocks: usize,
+    blocks: usize,
+    /// True where strips are copied to scratch.
+    pub(super) copied: bool,
+    /// True where the output pixels of a strip are one long row, as nothing tells its rows apart.
+    pub(super) flat: bool,
+    row: RowLayout,
+    pub(super) taps: Taps,
+    /// Stored rows from one output row to the next.
+    row_step: usize,
+}
+
+/// Where the tiles of one strip read.
+pub(super) struct Strip<'a> {
+    pub(super) data: &'a [f32],
+    /// The first tap of the first output pixel.
+    pub(super) at: usize,
+    /// From one vector of channels to the next.
+    pub(super) block_pitch: usize,
+    /// From one output row to the next.
+    pub(super) row_pitch: usize,
+}
+
+impl Input {
+    pub(super) fn new(p: &Conv2d, lanes: usize) -> Self {
+        let pointwise = is_pointwise(p);
+        let copied = p.pads != Pads::default() || p.stride[1] != 1;
+        let row = if copied {
+            // One column, one phase: the columns in between are not read at all.
+            let phases = if p.kw == 1 { 1 } else { p.stride[1] };
+            let columns = ((p.ow() - 1) * phases + p.reach()[1]).div_ceil(phases);
+            let phase_pitch = columns * lanes;
+            RowLayout { pitch: phases * phase_pitch, phases, phase_pitch, lanes }
+        } else {
+            RowLayout { pitch: p.iw * lanes, phases: 1, phase_pitch: p.iw * lanes, lanes }
+        };
+        // Copied rows of a kernel one row high stand next to each other, without those in between.
+        let row_step = if copied && p.kh == 1 { 1 } else { p.stride[0] };
+        Input {
+            p: *p,
+            lanes,
+            group_blocks: (p.ic / p.groups).div_ceil(lanes),
+            blocks: p.ic.div_ceil(lanes),
+            copied,
+            flat: pointwise && (copied || p.stride[0] == 1),
+            taps: Taps::new([p.kh, p.kw], p.dilation, &row),
+            row,
+            row_step,
+        }
+    }
+
+    /// Stored rows that so many output rows read.
+    fn rows(&self, out: usize) -> usize {
+        (out - 1) * self.row_step + self.p.reach()[0]
+    }
+
+    /// Length of the scratch for a strip of `out` output rows.
+    pub(super) fn strip_len(&self, out: usize) -> usize {
+        if self.copied { self.group_blocks * self.rows(out) * self.row.pitch } else { 0 }
+    }
+
+    /// The strip of output rows `out` of one group of image `n`, copied to `scratch` where it has to be.
+    pub(super) fn strip<'a, I: Isa>(
+        &self,
+        isa: I,
+        x: &'a [f32],
+        (n, group): (usize, usize),
+        out: Range<usize>,
+        scratch: &'a mut [f32],
+    ) -> Strip<'a> {
+        let p = &self.p;
+        let first = (n * self.blocks + group * self.group_blocks) * p.ih * p.iw * self.lanes;
+        let plane = p.ih * p.iw * self.lanes;
+        let row_pitch = self.row_step * self.row.pitch;
+        if !self.copied {
+            let at = first + out.start * row_pitch;
+            return Strip { data: x, at, block_pitch: plane, row_pitch };
+        }
+        let rows = self.rows(out.len());
+        let block_pitch = rows * self.row.pitch;
+        // The step between stored rows in the input: 1, or the stride where only the rows that are read are stored.
+        let in_step = p.stride[0] / self.row_step;
+        for (block, to) in scratch.chunks_exact_mut(block_pitch).take(self.group_blocks).enumerate() {
+            let from = &x[first + block * plane..][..plane];
+            for (j, to) in to.chunks_exact_mut(self.row.pitch).enumerate() {
+                let padded = out.start * p.stride[0] + j * in_step;
+                match padded.checked_sub(p.pads.top).filter(|&iy| iy < p.ih) {
+                    Some(iy) => self.copy_row(isa, &from[iy * p.iw * self.lanes..][..p.iw * self.lanes], to),
+                    None => to.fill(0.0),
+                }
+            }
+        }
+        Strip { data: scratch, at: 0, block_pitch, row_pitch }
+    }
+
+    /// Copies a row with its padding, phase after phase.
+    fn copy_row<I: Isa>(&self, isa: I, from: &[f32], to: &mut [f32]) {
+        let p = &self.p;
+        let step = p.stride[1];
+        for (phase, to) in to.chunks_exact_mut(self.row.phase_pitch).enumerate() {
+            let columns = to.len() / self.lanes;
+            // Stored column i is column i * step + phase - left of the image.
+            let begin = p.pads.left.saturating_sub(phase).div_ceil(step).min(columns);
+            let end = (p.iw + p.pads.left).saturating_sub(phase).div_ceil(step).clamp(begin, columns);
+            let (before, rest) = to.split_at_mut(begin * self.lanes);
+            let (inside, after) = rest.split_at_mut((end - begin) * self.lanes);
+            before.fill(0.0);
+            after.fill(0.0);
+            if inside.is_empty() {
+                continue;
+            }
+            let from = &from[(begin * step + phase - p.pads.left) * self.lanes..];
+            if step == 1 {
+                inside.copy_from_slice(&from[..inside.len()]);
+            } else {
+                isa.dispatch(Gather { to: inside, from, step, planar: self.lanes == 1 });
+            }
+        }
+    }
+}
+
+/// Copies each `step`th pixel to neighbouring ones: at least one, vectors or, where planar, single elements.
+struct Gather<'a> {
+    to: &'a mut [f32],
+    from: &'a [f32],
+    step: usize,
+    planar: bool,
+}
+
+impl SimdOp for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        match (self.planar, self.step) {
+            (false, step) => {
+                for (to, from) in self.to.chunks_exact_mut(I::LANES).zip(self.from.chunks(step * I::LANES)) {
+                    isa.store(to, isa.load(from));
+                }
+            }
+            // A constant step becomes shuffles of vectors.
+            (true, 2) => pick(self.to, self.from, 2),
+            (true, 4) => pick(self.to, self.from, 4),
+            (true, step) => pick(self.to, self.from, step),
+        }
+    }
+}
+
+/// Copies each `step`th element.
+#[inline(always)]
+fn pick(to: &mut [f32], from: &[f32], step: usize) {
+    // The last element need not have a whole step after it.
+    let Some((last, to)) = to.split_last_mut() else { return };
+    *last = from[to.len() * step];
+    for (to, from) in to.iter_mut().zip(from.chunks_exact(step)) {
+        *to = from[0];
+    }
+}
+
+/// True for a kernel of one tap without padding, at any stride.
+pub(in crate::conv) fn is_pointwise(p: &Conv2d) -> bool {
+    p.kh * p.kw == 1 && p.pads == Pads::default()
+}

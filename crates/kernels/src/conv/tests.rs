@@ -1,0 +1,270 @@
+//! Every convolution kernel that this machine runs, against the reference loops.
+
+use tilewise_tensor::{AlignedBuffer, difference};
+
+use super::*;
+use crate::testing::Random;
+use crate::{Cpu, Epilogue, Pads, Pool, Tier, Unary, reference};
+
+fn buffer(len: usize, fill: f32) -> AlignedBuffer {
+    let mut buffer = AlignedBuffer::zeroed(len * size_of::<f32>());
+    buffer.as_mut_slice().fill(fill);
+    buffer
+}
+
+/// `[n][c][hw]` in a layout; lanes past `c` are not numbers.
+fn to_layout(x: &[f32], [n, c, hw]: [usize; 3], layout: Layout, lanes: usize) -> AlignedBuffer {
+    let blocks = c.div_ceil(lanes);
+    let mut out = buffer(if layout == Layout::Nchw { x.len() } else { n * blocks * hw * lanes }, f32::NAN);
+    for (i, &value) in x.iter().enumerate() {
+        let at = match layout {
+            Layout::Nchw => i,
+            Layout::Nchwc => blocked_index(i, [c, hw], lanes),
+        };
+        out.as_mut_slice()[at] = value;
+    }
+    out
+}
+
+fn blocked_index(i: usize, [c, hw]: [usize; 2], lanes: usize) -> usize {
+    let (n, channel, pixel) = (i / hw / c, i / hw % c, i % hw);
+    ((n * c.div_ceil(lanes) + channel / lanes) * hw + pixel) * lanes + channel % lanes
+}
+
+/// Operands as `[n][c][h][w]`.
+struct Operands {
+    x: Vec<f32>,
+    w: Vec<f32>,
+    bias: Vec<f32>,
+    residual: Vec<f32>,
+}
+
+impl Operands {
+    fn new(p: &Conv2d, mut fill: impl FnMut(usize) -> Vec<f32>) -> Self {
+        Operands {
+            x: fill(p.n * p.ic * p.ih * p.iw),
+            w: fill(p.oc * p.ic / p.groups * p.kh * p.kw),
+            bias: if p.epilogue.bias { fill(p.oc) } else { Vec::new() },
+            residual: if p.epilogue.residual { fill(p.n * p.oc * p.oh() * p.ow()) } else { Vec::new() },
+        }
+    }
+}
+
+/// Runs a row on operands in its layout and returns the output as `[n][oc][oh][ow]`.
+fn run(row: &ConvKernel, p: &Conv2d, blocks: &ConvBlocks, operands: &Operands, pool: &Pool) -> Vec<f32> {
+    let lanes = row.id.tier.lanes();
+    let out = [p.n, p.oc, p.oh() * p.ow()];
+    let x = to_layout(&operands.x, [p.n, p.ic, p.ih * p.iw], row.x, lanes);
+    let residual = to_layout(&operands.residual, if p.epilogue.residual { out } else { [0; 3] }, row.y, lanes);
+    let bias = to_layout(&operands.bias, [1, operands.bias.len(), 1], Layout::Nchwc, lanes);
+    let mut w = buffer((row.packed_len)(p), f32::NAN);
+    (row.pack)(p, &operands.w, w.as_mut_slice());
+    let mut scratch = buffer((row.scratch_len)(p, blocks, pool.threads()), f32::NAN);
+    let mut y = to_layout(&vec![f32::NAN; out.iter().product()], out, row.y, lanes);
+    let args = ConvArgs {
+        x: x.as_slice(),
+        w: w.as_slice(),
+        bias: bias.as_slice(),
+        residual: residual.as_slice(),
+        y: y.as_mut_slice(),
+    };
+    (row.run)(p, blocks, args, Ctx { pool, scratch: scratch.as_mut_slice() });
+    let y = y.as_slice();
+    (0..out.iter().product())
+        .map(|i| match row.y {
+            Layout::Nchw => y[i],
+            Layout::Nchwc => y[blocked_index(i, [p.oc, out[2]], lanes)],
+        })
+        .collect()
+}
+
+/// A machine of a tier.
+fn cpu(tier: Tier, cores: usize) -> Cpu {
+    Cpu::zen4().with_tier(tier).with_cores(cores)
+}
+
+fn here() -> impl Iterator<Item = &'static ConvKernel> {
+    ROWS.iter().copied().filter(|row| row.id.tier.available())
+}
+
+/// A problem without padding or epilogue.
+fn conv(ic: usize, [ih, iw]: [usize; 2], oc: usize, [kh, kw]: [usize; 2]) -> Conv2d {
+    let epilogue = Epilogue::default();
+    let pads = Pads::default();
+    Conv2d { n: 1, ic, ih, iw, oc, kh, kw, stride: [1; 2], dilation: [1; 2], pads, groups: 1, epilogue }
+}
+
+/// One of `from`.
+fn pick<T: Copy>(r: &mut Random, from: &[T]) -> T {
+    from[r.below(from.len())]
+}
+
+fn random_problem(r: &mut Random) -> Conv2d {
+    let kernel = pick(r, &[[1, 1], [1, 1], [3, 3], [3, 3], [5, 5], [7, 7], [1, 3], [4, 2]]);
+    let size = pick(r, &[[1, 1], [2, 3], [7, 7], [14, 14], [13, 17], [9, 31]]);
+    let (ic, oc, groups) = pick(
+        r,
+        &[
+            (3, 16, 1),
+            (1, 5, 1),
+            (4, 70, 1),
+            (16, 32, 1),
+            (19, 33, 1),
+            (40, 48, 1),
+            (37, 37, 37),
+            (64, 64, 64),
+            (32, 96, 2),
+            (24, 48, 3),
+            (1, 1, 1),
+        ],
+    );
+    let acts = [
+        Unary::Identity,
+        Unary::Relu,
+        Unary::Clip { lo: -2.0, hi: 6.0 },
+        Unary::LeakyRelu { alpha: 0.25 },
+        Unary::HardSwish,
+        Unary::Sigmoid,
+    ];
+    Conv2d {
+        n: pick(r, &[1, 1, 3]),
+        stride: pick(r, &[[1, 1], [1, 1], [2, 2], [1, 2], [3, 4]]),
+        dilation: pick(r, &[[1, 1], [1, 1], [2, 2], [2, 3]]),
+        pads: if r.below(3) == 0 {
+            Pads::default()
+        } else {
+            Pads { top: r.below(kernel[0] + 1), left: r.below(4), bottom: r.below(3), right: r.below(kernel[1] + 2) }
+        },
+        groups,
+        epilogue: Epilogue { bias: r.below(2) == 0, residual: r.below(2) == 0, act: pick(r, &acts) },
+        ..conv(ic, size, oc, kernel)
+    }
+}
+
+/// Valid random problems, and the generator, of integers or not, for their operands.
+fn problems(seed: u64, integral: bool, count: usize) -> (Random, Vec<Conv2d>) {
+    let mut r = Random::new(seed, integral);
+    let list = std::iter::repeat_with(|| random_problem(&mut r).validated()).flatten().take(count).collect();
+    (r, list)
+}
+
+#[test]
+fn every_kernel_equals_the_reference() {
+    let pools = [Pool::new(1), Pool::new(2)];
+    let (mut r, problems) = problems(1, true, 400);
+    let mut failures = Vec::new();
+    let mut used = vec![0; ROWS.len()];
+    for p in problems {
+        let operands = Operands::new(&p, |len| r.values(len));
+        let expected = reference::conv2d(&p, &operands.x, &operands.w, &operands.bias, &operands.residual);
+        // Sums of integers are exact; curved activations are approximated.
+        let exact = matches!(p.epilogue.act, Unary::Identity | Unary::Relu | Unary::Clip { .. });
+        let tolerance = if exact { 0.0 } else { 2e-6 };
+        for row in here().filter(|row| (row.accepts)(&p)) {
+            let blocks = (row.blocks)(&p, &cpu(row.id.tier, 1 + r.below(2)));
+            let actual = run(row, &p, &blocks, &operands, &pools[r.below(2)]);
+            let off = difference(&actual, &expected, tolerance, tolerance);
+            if off.outside > 0 {
+                failures.push(format!("{} on {p} with {blocks:?}: {off:?}", row.id.name));
+            }
+            used[ROWS.iter().position(|other| other.id == row.id).unwrap()] += 1;
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    for (row, used) in ROWS.iter().zip(used) {
+        assert!(used > 5 || !row.id.tier.available(), "{} ran {used} times", row.id.name);
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_blocks_threads_or_place_in_the_batch() {
+    let pools = [Pool::new(1), Pool::new(2)];
+    let (mut r, problems) = problems(2, false, 60);
+    for p in problems {
+        let one = Conv2d { n: 1, ..p };
+        let image = Operands::new(&one, |len| r.values(len));
+        let batch = Operands {
+            x: image.x.repeat(p.n),
+            residual: image.residual.repeat(p.n),
+            w: image.w.clone(),
+            bias: image.bias.clone(),
+        };
+        for row in here().filter(|row| (row.accepts)(&p)) {
+            let usual = run(row, &one, &(row.blocks)(&one, &cpu(row.id.tier, 1)), &image, &pools[0]);
+            for _ in 0..3 {
+                let blocks = ConvBlocks { rows: r.below(6), oc: r.below(80), ic: r.below(40) };
+                let all = run(row, &p, &blocks, &batch, &pools[r.below(2)]);
+                for each in all.chunks(usual.len()) {
+                    let same = each.iter().zip(&usual).all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(same, "{} on {p} with {blocks:?}", row.id.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn names_state_method_type_tile_and_tier() {
+    for row in ROWS {
+        let id = row.id;
+        assert_eq!(id.name, format!("{}_{}_{}x{}_{}", id.op, id.dtype, id.tile[0], id.tile[1], id.tier));
+    }
+}
+
+#[test]
+fn choices_are_the_ones_written_down() {
+    let same = |k| Pads { top: k, left: k, bottom: k, right: k };
+    let strided = |p| Conv2d { stride: [2, 2], ..p };
+    // The method and, for each tier, the tile.
+    let cases = [
+        (strided(Conv2d { pads: same(3), ..conv(3, [224, 224], 64, [7, 7]) }), "first", ["4x8", "6x16", "14x32"]),
+        (strided(Conv2d { pads: same(1), ..conv(3, [224, 224], 16, [3, 3]) }), "first", ["4x8", "6x16", "28x16"]),
+        (Conv2d { pads: same(1), ..conv(64, [56, 56], 64, [3, 3]) }, "direct", ["4x8", "6x16", "14x32"]),
+        (Conv2d { pads: same(1), ..conv(512, [7, 7], 512, [3, 3]) }, "direct", ["4x8", "6x16", "9x48"]),
+        (Conv2d { pads: same(1), groups: 2, ..conv(96, [27, 27], 256, [3, 3]) }, "direct", ["4x8", "6x16", "28x16"]),
+        (conv(64, [56, 56], 256, [1, 1]), "pointwise", ["4x8", "6x16", "14x32"]),
+        (conv(96, [14, 14], 24, [1, 1]), "pointwise", ["4x8", "6x16", "14x32"]),
+        (conv(512, [7, 7], 2048, [1, 1]), "pointwise", ["4x8", "6x16", "28x16"]),
+        (strided(conv(256, [56, 56], 512, [1, 1])), "pointwise", ["4x8", "6x16", "14x32"]),
+        (
+            Conv2d { pads: same(1), groups: 512, ..conv(512, [14, 14], 512, [3, 3]) },
+            "depthwise",
+            ["8x4", "8x8", "8x16"],
+        ),
+    ];
+    let mut failures = Vec::new();
+    for (p, method, tiles) in cases {
+        let p = p.validated().unwrap();
+        let chosen = Tier::ALL.map(|tier| choose(&p, &cpu(tier, 1)).map_or("none", |(row, _)| row.id.name));
+        let name = |(tier, tile)| format!("conv-{method}_f32_{tile}_{tier}");
+        let expected: Vec<String> = Tier::ALL.into_iter().zip(tiles).map(name).collect();
+        if chosen != expected.as_slice() {
+            failures.push(format!("{p}: {chosen:?}"));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn groups_narrower_than_a_vector_go_by_way_of_columns() {
+    for p in [Conv2d { groups: 8, ..conv(64, [28, 28], 64, [3, 3]) }, Conv2d { groups: 2, ..conv(6, [8, 8], 6, [3, 3]) }] {
+        let (row, _) = choose(&p, &cpu(Tier::Avx512, 1)).unwrap();
+        assert_eq!((row.id.op, row.id.tier), ("conv-im2col", Tier::Avx512), "{p}");
+    }
+}
+
+#[test]
+fn work_is_cut_for_every_core_and_strips_fit_into_l2() {
+    let pads = Pads { top: 1, left: 1, bottom: 1, right: 1 };
+    for p in [conv(64, [56, 56], 64, [3, 3]), conv(512, [7, 7], 512, [3, 3]), conv(512, [28, 28], 512, [3, 3])] {
+        let p = Conv2d { pads, ..p };
+        for cores in [1, 2, 4] {
+            let cpu = cpu(Tier::Avx512, cores);
+            let (row, blocks) = choose(&p, &cpu).unwrap();
+            let tasks = p.oh().div_ceil(blocks.rows) * p.oc.div_ceil(blocks.oc);
+            assert!(tasks >= cores, "{p} on {cores} cores: {blocks:?}");
+            let bytes = (row.scratch_len)(&p, &blocks, 1) * size_of::<f32>();
+            assert!(bytes <= cpu.l2.size * 3 / 4, "{p}: {bytes} bytes of input in {blocks:?}");
+        }
+    }
+}

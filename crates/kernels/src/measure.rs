@@ -1,0 +1,113 @@
+//! The ceilings of this machine, measured: multiply-adds and reads. The yardstick of every kernel.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use crate::{Avx2, Avx512, Isa, Pool, Scalar, SimdOp, Tier};
+
+/// Independent sums: more than latency times multiply-adds a cycle on any machine, and few enough for 16 registers.
+const SUMS: usize = 12;
+/// Steps between two looks at the clock.
+const STEPS: usize = 4096;
+
+struct Multiply {
+    steps: usize,
+}
+
+impl SimdOp for Multiply {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) -> f32 {
+        let (a, b) = (isa.splat(black_box(0.999)), isa.splat(black_box(1e-3)));
+        let mut sums = [isa.zero(); SUMS];
+        for _ in 0..self.steps {
+            for sum in &mut sums {
+                *sum = isa.fma(*sum, a, b);
+            }
+        }
+        sums.into_iter().map(|sum| isa.sum(sum)).sum()
+    }
+}
+
+struct Read<'a> {
+    data: &'a [f32],
+}
+
+impl SimdOp for Read<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) -> f32 {
+        let mut sums = [isa.zero(); 8];
+        for part in self.data.chunks_exact(8 * I::LANES) {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // The largest of the values: one cheap operation a load, which cannot be left out.
+                *sum = isa.max(*sum, isa.load(&part[i * I::LANES..]));
+            }
+        }
+        sums.into_iter().map(|sum| isa.largest(sum)).fold(0.0, f32::max)
+    }
+}
+
+fn dispatch<O: SimdOp>(tier: Tier, op: O) -> Option<O::Output> {
+    match tier {
+        Tier::Scalar => Scalar::get().map(|isa| isa.dispatch(op)),
+        Tier::Avx2 => Avx2::get().map(|isa| isa.dispatch(op)),
+        Tier::Avx512 => Avx512::get().map(|isa| isa.dispatch(op)),
+    }
+}
+
+/// Multiply-adds of full f32 vectors on all threads of the pool at once, in GFLOP/s (two operations each): the best
+/// of the stretches that fit in `time`. Zero where the machine lacks the tier.
+pub fn fma_peak(tier: Tier, pool: &Pool, time: Duration) -> f64 {
+    let threads = pool.threads();
+    let operations = (2 * SUMS * STEPS * tier.lanes() * threads) as f64;
+    let (mut best, until) = (0f64, Instant::now() + time);
+    while Instant::now() < until {
+        let start = Instant::now();
+        pool.run(threads, &|_| {
+            black_box(dispatch(tier, Multiply { steps: STEPS }));
+        });
+        best = best.max(operations / start.elapsed().as_secs_f64());
+    }
+    if tier.available() { best / 1e9 } else { 0.0 }
+}
+
+/// Bytes a second, in GB/s, that all threads of the pool together read from one working set of `bytes`, each its own
+/// part again and again: the best of the passes that fit in `time`.
+pub fn read_rate(tier: Tier, pool: &Pool, bytes: usize, time: Duration) -> f64 {
+    let threads = pool.threads();
+    let data = tilewise_tensor::AlignedBuffer::zeroed(bytes.max(1 << 12));
+    let data: &[f32] = data.as_slice();
+    let part = data.len() / threads;
+    // Long enough for the clock, also in the first level.
+    let repeats = ((1 << 22) / bytes.max(1)).max(1);
+    let (mut best, until) = (0f64, Instant::now() + time);
+    while Instant::now() < until {
+        let start = Instant::now();
+        pool.run(threads, &|task| {
+            for _ in 0..repeats {
+                let mine = black_box(&data[task.index * part..(task.index + 1) * part]);
+                black_box(dispatch(tier, Read { data: mine }));
+            }
+        });
+        let read = (part * threads * size_of::<f32>() * repeats) as f64;
+        best = best.max(read / start.elapsed().as_secs_f64());
+    }
+    best / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_positive_on_every_tier() {
+        let (pool, time) = (Pool::new(2), Duration::from_millis(2));
+        for tier in Tier::ALL.into_iter().filter(|tier| tier.available()) {
+            assert!(fma_peak(tier, &pool, time) > 0.1, "{tier}");
+            assert!(read_rate(tier, &pool, 1 << 15, time) > 0.1, "{tier}");
+        }
+    }
+}
