@@ -30,12 +30,13 @@ pub(super) fn identity(form: &mut Form<'_>) -> Result<(), OpError> {
     Ok(())
 }
 
-/// `ConstantOfShape`: `Expand` of the value.
+/// `ConstantOfShape`: the value is an input of the graph's operator, exact for every element type.
 pub(super) fn constant_of_shape(form: &mut Form<'_>) -> Result<(), OpError> {
     let shape = form.input(0)?;
-    let value = form.attributes.tensors.remove("value").unwrap_or_else(|| Tensor::scalar(0.0f32));
-    let value = value.reshaped(&[]).map_err(|_| OpError::invalid("the value has more or less than one element"))?;
-    form.inputs = vec![Some(form.constant("value", value)), Some(shape)];
+    if let Some(value) = form.attributes.tensors.remove("value") {
+        let id = form.constant("value", value);
+        form.inputs = vec![Some(shape), Some(id)];
+    }
     Ok(())
 }
 

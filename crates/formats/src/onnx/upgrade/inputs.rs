@@ -1,23 +1,36 @@
-//! Attributes that became inputs.
+//! Attributes that became inputs. They are read in every opset: some exporters write them where newer opsets have
+//! inputs, and they can mean but one thing.
 
 use tilewise_graph::OpError;
-use tilewise_graph::attr::Attr;
+use tilewise_graph::attr::{Attr, AttrField};
 use tilewise_tensor::Tensor;
 
 use super::Form;
 
-/// Moves integers to input number `at`, where they are given.
+/// Takes an attribute out that stands for input number `at`, where it is given.
+fn take<T: AttrField>(form: &mut Form<'_>, name: &str, at: usize) -> Result<Option<T>, OpError> {
+    let value = form.take(name)?;
+    if value.is_some() && form.given(at).is_some() {
+        return Err(OpError::invalid(format!("{name} is given as an attribute and as input {at}")));
+    }
+    Ok(value)
+}
+
+/// Moves integers to input number `at`; a single one is a list of one.
 fn move_ints(form: &mut Form<'_>, name: &str, at: usize) -> Result<(), OpError> {
-    if let Some(values) = form.take::<Vec<i64>>(name)? {
+    if let Some(Attr::Int(value)) = form.attributes.map.0.get(name) {
+        form.set(name, Attr::Ints(vec![*value]));
+    }
+    if let Some(values) = take::<Vec<i64>>(form, name, at)? {
         let id = form.constant(name, Tensor::vector(&values));
         form.set_input(at, id);
     }
     Ok(())
 }
 
-/// Moves a number to input number `at`, as the type of the data, where it is given.
+/// Moves a number to input number `at`, as the type of the data.
 fn move_float(form: &mut Form<'_>, name: &str, at: usize) -> Result<(), OpError> {
-    if let Some(value) = form.take::<f32>(name)? {
+    if let Some(value) = take::<f32>(form, name, at)? {
         let dtype = form.dtype(0)?;
         let id = form.scalar(name, dtype, value.into())?;
         form.set_input(at, id);
@@ -25,52 +38,51 @@ fn move_float(form: &mut Form<'_>, name: &str, at: usize) -> Result<(), OpError>
     Ok(())
 }
 
-/// Reductions, `Squeeze` and `Unsqueeze` had their axes as an attribute.
+/// Reductions, `Squeeze` and `Unsqueeze`: the axes.
 pub(super) fn axes(form: &mut Form<'_>) -> Result<(), OpError> {
     move_ints(form, "axes", 1)
 }
 
-/// `Clip` had its limits as attributes.
+/// `Clip`: the limits.
 pub(super) fn clip(form: &mut Form<'_>) -> Result<(), OpError> {
     move_float(form, "min", 1)?;
     move_float(form, "max", 2)
 }
 
-/// `Pad` had its widths and its value as attributes.
+/// `Pad`: the widths and the value.
 pub(super) fn pad(form: &mut Form<'_>) -> Result<(), OpError> {
     move_ints(form, "pads", 1)?;
     move_float(form, "value", 2)
 }
 
-/// `Slice` had its limits as attributes, and no steps.
-pub(super) fn slice(form: &mut Form<'_>) -> Result<(), OpError> {
-    move_ints(form, "starts", 1)?;
-    move_ints(form, "ends", 2)?;
-    move_ints(form, "axes", 3)
+/// `Reshape`: the shape.
+pub(super) fn shape(form: &mut Form<'_>) -> Result<(), OpError> {
+    move_ints(form, "shape", 1)
 }
 
-/// `TopK` had its count as an attribute.
-pub(super) fn topk(form: &mut Form<'_>) -> Result<(), OpError> {
-    let k: i64 = form.attributes.map.require("k")?;
-    let id = form.constant("k", Tensor::vector(&[k]));
-    form.set_input(1, id);
+/// `Slice`: the limits, the axes and the steps.
+pub(super) fn slice(form: &mut Form<'_>) -> Result<(), OpError> {
+    for (at, name) in ["starts", "ends", "axes", "steps"].into_iter().enumerate() {
+        move_ints(form, name, at + 1)?;
+    }
     Ok(())
 }
 
-/// `Split` had its lengths as an attribute.
-pub(super) fn split(form: &mut Form<'_>) -> Result<(), OpError> {
-    move_ints(form, "split", 1)?;
-    split_count(form)
+/// `TopK`: the count.
+pub(super) fn topk(form: &mut Form<'_>) -> Result<(), OpError> {
+    move_ints(form, "k", 1)
 }
 
-/// Without lengths `Split` makes as many equal parts as it has outputs; newest models say so by `num_outputs`.
-pub(super) fn split_count(form: &mut Form<'_>) -> Result<(), OpError> {
+/// `Split`: the lengths. Without them it makes as many equal parts as it has outputs; the newest form says so by
+/// `num_outputs`.
+pub(super) fn split(form: &mut Form<'_>) -> Result<(), OpError> {
+    move_ints(form, "split", 1)?;
     let outputs = form.outputs.len();
     match form.take::<usize>("num_outputs")? {
         Some(count) if count != outputs => {
             return Err(OpError::invalid(format!("num_outputs is {count}, the node has {outputs}")));
         }
-        _ => {}
+        Some(_) | None => {}
     }
     if form.given(1).is_none() {
         form.set("num_outputs", Attr::Int(outputs as i64));
