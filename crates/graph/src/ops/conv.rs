@@ -1,10 +1,13 @@
 //! Convolution over any number of spatial axes.
 
+use std::iter::Sum;
+
 use tilewise_tensor::{Tensor, Unary, numel};
 
-use super::spatial::{AutoPad, Window};
-use super::support::{expect_float, floats, from_floats, operand, optional};
-use super::{Args, Operator};
+use super::numeric::{check_extras, expect_dtype, output_type, reals, store_reals};
+use super::spatial::{AutoPad, Window, window_dims};
+use super::support::{expect_float, floats, operand, optional};
+use super::{Arg, Args, Operator};
 use crate::attr::operator;
 use crate::{Dim, OpError, ValueType};
 
@@ -42,73 +45,102 @@ impl Conv {
     }
 }
 
-impl Operator for Conv {
-    fn infer(&self, args: &Args<'_>) -> Result<Vec<ValueType>, OpError> {
-        let (x, w) = (args.at(0)?, args.at(1)?);
-        expect_float(&x)?;
-        let (Some(xs), Some(ws)) = (x.shape(), w.shape()) else { return Ok(vec![ValueType::unranked(x.dtype())]) };
+impl Conv {
+    /// The shape of the output; `None` where the number of axes is not known.
+    pub(super) fn output_shape(&self, x: &Arg<'_>, w: &Arg<'_>) -> Result<Option<Vec<Dim>>, OpError> {
+        let (Some(xs), Some(ws)) = (x.shape(), w.shape()) else { return Ok(None) };
         if xs.len() < 3 || ws.len() != xs.len() {
             return Err(OpError::invalid(format!("x has {} axes and w {}", xs.len(), ws.len())));
         }
         if let (Some(ic), Some(icg), Some(oc)) = (xs[1].known(), ws[1].known(), ws[0].known())
-            && (self.group == 0 || ic != icg * self.group || !oc.is_multiple_of(self.group))
+            && (self.group == 0 || icg.checked_mul(self.group) != Some(ic) || !oc.is_multiple_of(self.group))
         {
             return Err(OpError::invalid(format!("{ic} channels in {} groups do not fit w {}", self.group, w.ty)));
         }
         let mut shape = vec![xs[0].clone(), ws[0].clone()];
         let kernel: Option<Vec<usize>> = ws[2..].iter().map(Dim::known).collect();
         match kernel {
-            Some(kernel) => shape.extend(self.output_dims(&xs[2..], &kernel)?),
+            Some(kernel) => shape.extend(window_dims(&xs[2..], |spatial| self.window(spatial, &kernel))?),
             None => shape.extend(vec![Dim::Unknown; xs.len() - 2]),
         }
-        Ok(vec![ValueType::new(x.dtype(), shape)])
+        Ok(Some(shape))
     }
 
-    fn eval(&self, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, OpError> {
-        let (x, w) = (operand(inputs, 0)?, operand(inputs, 1)?);
-        let window = self.window(&x.shape()[2..], &w.shape()[2..])?;
-        let (xs, ws) = (floats(x)?, floats(w)?);
-        let bias = optional(inputs, 2).map(floats).transpose()?;
-        let residual = optional(inputs, 3).map(floats).transpose()?;
-        let (n, ic, oc, icg) = (x.shape()[0], x.shape()[1], w.shape()[0], w.shape()[1]);
-        let (plane, taps) = (numel(&x.shape()[2..]).unwrap_or(0), numel(&w.shape()[2..]).unwrap_or(0));
-        let ocg = oc / self.group;
-        let mut shape = vec![n, oc];
-        shape.extend(&window.output);
-        let mut y = Vec::with_capacity(numel(&shape).unwrap_or(0));
-        let places = window.places();
-        for image in 0..n {
-            for o in 0..oc {
-                let start = bias.as_ref().map_or(0.0, |b| f64::from(b[o]));
-                for place in &places {
-                    let mut sum = start;
-                    for i in 0..icg {
-                        let at = (image * ic + o / ocg * icg + i) * plane;
-                        let from = (o * icg + i) * taps;
-                        let products =
-                            place.iter().map(|&(tap, pixel)| f64::from(xs[at + pixel]) * f64::from(ws[from + tap]));
-                        sum += products.sum::<f64>();
-                    }
-                    sum += residual.as_ref().map_or(0.0, |r| f64::from(r[y.len()]));
-                    y.push(self.activation.at(sum) as f32);
-                }
-            }
-        }
-        Ok(vec![from_floats(x.dtype(), &shape, y)?])
-    }
-
-    fn macs(&self, args: &Args<'_>, outputs: &[ValueType]) -> u64 {
-        let weights = args.get(1).and_then(|w| w.ty.known_shape());
-        let (Some(w), Some(out)) = (weights, outputs.first().and_then(ValueType::numel)) else { return 0 };
-        out as u64 * w[1..].iter().product::<usize>() as u64
+    /// Multiply-adds: each output is a sum over the weights of its channel.
+    pub(super) fn macs_of(w: Option<Arg<'_>>, outputs: &[ValueType]) -> u64 {
+        let weights = w.and_then(|w| w.ty.known_shape()).and_then(|w| numel(w.get(1..)?));
+        let (Some(weights), Some(out)) = (weights, outputs.first().and_then(ValueType::numel)) else { return 0 };
+        (out as u64).saturating_mul(weights as u64)
     }
 }
 
-impl Conv {
-    fn output_dims(&self, spatial: &[Dim], kernel: &[usize]) -> Result<Vec<Dim>, OpError> {
-        // Each axis by itself: a free height does not hide the width. An unknown length is checked as one that fits.
-        let lengths: Vec<usize> = spatial.iter().map(|d| d.known().unwrap_or(1 << 20)).collect();
-        let window = self.window(&lengths, kernel)?;
-        Ok(spatial.iter().zip(&window.output).map(|(d, &out)| d.map(|_| out)).collect())
+impl Operator for Conv {
+    fn infer(&self, args: &Args<'_>) -> Result<Vec<ValueType>, OpError> {
+        let (x, w) = (args.at(0)?, args.at(1)?);
+        expect_float(&x)?;
+        expect_dtype(&w, "w", &[x.dtype()])?;
+        let shape = self.output_shape(&x, &w)?;
+        check_extras(args, 2, x.dtype(), shape.as_deref().map(|shape| (shape, &shape[1])))?;
+        Ok(vec![ValueType { dtype: x.dtype(), shape }])
+    }
+
+    fn eval(&self, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, OpError> {
+        let (dtype, shape) = output_type(self, inputs)?;
+        let (x, w) = (operand(inputs, 0)?, operand(inputs, 1)?);
+        let window = self.window(&x.shape()[2..], &w.shape()[2..])?;
+        let bias = optional(inputs, 2).map(reals).transpose()?;
+        let residual = optional(inputs, 3).map(reals).transpose()?;
+        let operands = Convolution {
+            window: &window,
+            group: self.group,
+            x: (x.shape(), &floats(x)?),
+            w: (w.shape(), &floats(w)?),
+        };
+        let mut y = operands.sums(|x, w| f64::from(x) * f64::from(w));
+        let plane = window.output.iter().product::<usize>().max(1);
+        for (i, y) in y.iter_mut().enumerate() {
+            let added = bias.as_ref().map_or(0.0, |b| b[i / plane % shape[1]]);
+            *y = self.activation.at(*y + added + residual.as_ref().map_or(0.0, |r| r[i]));
+        }
+        Ok(vec![store_reals(dtype, &shape, &y)?])
+    }
+
+    fn macs(&self, args: &Args<'_>, outputs: &[ValueType]) -> u64 {
+        Conv::macs_of(args.get(1), outputs)
+    }
+}
+
+/// The operands of a convolution: shapes and elements that fit each other.
+pub(super) struct Convolution<'a, X, W> {
+    pub(super) window: &'a Window,
+    pub(super) group: usize,
+    pub(super) x: (&'a [usize], &'a [X]),
+    pub(super) w: (&'a [usize], &'a [W]),
+}
+
+impl<X: Copy, W: Copy> Convolution<'_, X, W> {
+    /// The sum of `term` over the channels and taps of each output `[n, oc, spatial..]`.
+    pub(super) fn sums<S: Sum<S>>(&self, term: impl Fn(X, W) -> S) -> Vec<S> {
+        let (&[n, ic, ..], &[oc, icg, ..]) = (self.x.0, self.w.0) else { return Vec::new() };
+        let mut sums = Vec::new();
+        if n * oc == 0 {
+            return sums;
+        }
+        let plane = numel(&self.window.input).unwrap_or(0);
+        let taps: usize = self.window.kernel.iter().product();
+        // Without a channel there is no tap, whatever lengths stand beside the zero.
+        let places =
+            if icg == 0 { vec![Vec::new(); self.window.output.iter().product()] } else { self.window.places() };
+        let ocg = oc / self.group;
+        for (image, o) in (0..n).flat_map(|image| (0..oc).map(move |o| (image, o))) {
+            for place in &places {
+                let channel = |i: usize| {
+                    let (at, from) = ((image * ic + o / ocg * icg + i) * plane, (o * icg + i) * taps);
+                    place.iter().map(move |&(tap, pixel)| (at + pixel, from + tap))
+                };
+                sums.push((0..icg).flat_map(channel).map(|(x, w)| term(self.x.1[x], self.w.1[w])).sum());
+            }
+        }
+        sums
     }
 }

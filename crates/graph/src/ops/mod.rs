@@ -3,17 +3,36 @@
 //! A file holds the attributes (`operator!`), the shape rule and the reference evaluation. To add an operator, write
 //! its file, add its row to `operators!` below, and name it in the importer's table.
 
+mod arg_reduce;
+mod batch_norm;
 mod binary;
 mod cast;
 mod clamp;
 mod classify;
 mod compare;
 mod conv;
+mod conv_transpose;
+mod cum_sum;
+mod dropout;
+mod gemm;
+mod global_pool;
+mod group_norm;
+mod layer_norm;
+mod line_norm;
 mod logic;
+mod lrn;
+mod matmul;
 mod movement;
+mod numeric;
+mod pool;
+mod qlinear;
+mod qlinear_elementwise;
+mod quantize;
+mod reduce;
 mod reshape;
 mod select;
 mod shape;
+mod softmax;
 mod spatial;
 mod support;
 #[cfg(test)]
@@ -27,6 +46,8 @@ use tilewise_tensor::{DType, Tensor};
 use crate::attr::{Attr, AttrMap, Attributes};
 use crate::{Dim, OpError, ValueType};
 
+pub use arg_reduce::{ArgMax, ArgMin};
+pub use batch_norm::BatchNormalization;
 pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
 pub(crate) use cast::convert;
@@ -34,10 +55,28 @@ pub use clamp::Clamp;
 pub use classify::{IsInf, IsNaN, Sign};
 pub use compare::{Compare, CompareFn};
 pub use conv::Conv;
+pub use conv_transpose::ConvTranspose;
+pub use cum_sum::CumSum;
+pub use dropout::Dropout;
+pub use gemm::Gemm;
+pub use global_pool::{GlobalAveragePool, GlobalLpPool, GlobalMaxPool};
+pub use group_norm::{GroupNormalization, InstanceNormalization};
+pub use layer_norm::{LayerNormalization, RMSNormalization};
+pub use line_norm::{LpNormalization, MeanVarianceNormalization};
 pub use logic::{Logic, LogicFn, Not};
+pub use lrn::LRN;
+pub use matmul::MatMul;
+pub use pool::{AveragePool, LpPool, MaxPool};
+pub use qlinear::{ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul};
+pub use qlinear_elementwise::{
+    QLinearAdd, QLinearConcat, QLinearGlobalAveragePool, QLinearLeakyRelu, QLinearMul, QLinearSigmoid,
+};
+pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QuantizeLinear};
+pub use reduce::{Reduce, ReduceFn};
 pub use reshape::Reshape;
 pub use select::Where;
 pub use shape::{Shape, Size};
+pub use softmax::{Hardmax, LogSoftmax, Softmax};
 pub use spatial::{AutoPad, Window};
 pub(crate) use support::ints;
 pub use threshold::{Celu, Shrink, ThresholdedRelu};
@@ -193,5 +232,61 @@ macro_rules! operators {
 }
 
 operators! {
-    Binary, Cast, Celu, Clamp, Compare, Conv, IsInf, IsNaN, Logic, Not, Reshape, Shape, Shrink, Sign, Size, ThresholdedRelu, Trig, Unary, Where,
+    ArgMax,
+    ArgMin,
+    AveragePool,
+    BatchNormalization,
+    Binary,
+    Cast,
+    Celu,
+    Clamp,
+    Compare,
+    Conv,
+    ConvInteger,
+    ConvTranspose,
+    CumSum,
+    DequantizeLinear,
+    Dropout,
+    DynamicQuantizeLinear,
+    Gemm,
+    GlobalAveragePool,
+    GlobalLpPool,
+    GlobalMaxPool,
+    GroupNormalization,
+    Hardmax,
+    InstanceNormalization,
+    IsInf,
+    IsNaN,
+    LRN,
+    LayerNormalization,
+    LogSoftmax,
+    Logic,
+    LpNormalization,
+    LpPool,
+    MatMul,
+    MatMulInteger,
+    MaxPool,
+    MeanVarianceNormalization,
+    Not,
+    QLinearAdd,
+    QLinearConcat,
+    QLinearConv,
+    QLinearGlobalAveragePool,
+    QLinearLeakyRelu,
+    QLinearMatMul,
+    QLinearMul,
+    QLinearSigmoid,
+    QuantizeLinear,
+    RMSNormalization,
+    Reduce,
+    Reshape,
+    Shape,
+    Shrink,
+    Sign,
+    Size,
+    Softmax,
+    ThresholdedRelu,
+    Trig,
+    Unary,
+    Where,
 }

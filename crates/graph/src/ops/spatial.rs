@@ -1,7 +1,7 @@
 //! Sliding windows: the geometry that convolutions and poolings share.
 
-use crate::OpError;
 use crate::attr::attr_enum;
+use crate::{Dim, OpError};
 
 attr_enum! {
     /// How the places around an input follow from its size.
@@ -60,7 +60,8 @@ impl Window {
     ) -> Result<Window, OpError> {
         let rank = input.len();
         let kernel = if kernel.is_empty() { Vec::new() } else { or_ones(kernel, rank, "the kernel's lengths")? };
-        if kernel.len() != rank || input.iter().any(|&n| n >= 1 << 31) {
+        let taps = tilewise_tensor::numel(&kernel).is_some_and(|taps| taps < 1 << 31);
+        if kernel.len() != rank || !taps || input.iter().any(|&n| n >= 1 << 31) {
             return Err(OpError::invalid(format!("a kernel {kernel:?} over lengths {input:?}")));
         }
         let strides = or_ones(strides, rank, "strides")?;
@@ -96,6 +97,36 @@ impl Window {
         Ok(Window { input: input.to_vec(), kernel, strides, dilations, before, after, output })
     }
 
+    /// The window with one more place at the end of each axis where strides leave a rest (`ceil_mode`), unless that
+    /// place would start after the input and what is padded before it.
+    pub fn rounded_up(mut self) -> Window {
+        for axis in 0..self.input.len() {
+            let reach = (self.kernel[axis] - 1) * self.dilations[axis] + 1;
+            let room = self.input[axis] + self.before[axis] + self.after[axis] - reach;
+            let start = self.output[axis] * self.strides[axis];
+            if !room.is_multiple_of(self.strides[axis]) && start < self.input[axis] + self.before[axis] {
+                self.output[axis] += 1;
+            }
+        }
+        self
+    }
+
+    /// For each place of the output in row-major order, the number of taps inside the padded input; what
+    /// [`Window::rounded_up`] hangs over is outside.
+    pub fn padded_taps(&self) -> Vec<usize> {
+        let mut counts = vec![1];
+        for axis in 0..self.input.len() {
+            let end = self.input[axis] + self.before[axis] + self.after[axis];
+            let inside = |place: usize| {
+                let room = end.saturating_sub(place * self.strides[axis]);
+                room.div_ceil(self.dilations[axis]).min(self.kernel[axis])
+            };
+            let along: Vec<usize> = (0..self.output[axis]).map(inside).collect();
+            counts = counts.iter().flat_map(|&count| along.iter().map(move |&n| count * n)).collect();
+        }
+        counts
+    }
+
     /// For each place of the output in row-major order, the taps that fall inside the input, as (tap, pixel), both
     /// counted in row-major order.
     pub fn places(&self) -> Vec<Vec<(usize, usize)>> {
@@ -121,6 +152,17 @@ impl Window {
         }
         places
     }
+}
+
+/// The lengths of the output over `spatial`, each axis by itself: a free height does not hide the width.
+pub(super) fn window_dims(
+    spatial: &[Dim],
+    window: impl FnOnce(&[usize]) -> Result<Window, OpError>,
+) -> Result<Vec<Dim>, OpError> {
+    // An unknown length is checked as one that fits.
+    let lengths: Vec<usize> = spatial.iter().map(|d| d.known().unwrap_or(1 << 20)).collect();
+    let window = window(&lengths)?;
+    Ok(spatial.iter().zip(&window.output).map(|(d, &out)| d.map(|_| out)).collect())
 }
 
 #[cfg(test)]

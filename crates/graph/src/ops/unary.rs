@@ -7,7 +7,8 @@ use super::{Args, Operator};
 use crate::attr::{Attr, AttrField, AttrMap, Attributes};
 use crate::{OpError, ValueType};
 
-/// `y = f(x)`, element by element, on floating-point elements; `Abs` and `Neg` also on signed integers.
+/// `y = f(x)`, element by element, on floating-point elements; `Abs`, `Neg` and `Relu` also on signed integers,
+/// `Identity` on all.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Unary(
     /// The function.
@@ -48,8 +49,8 @@ impl AttrField for Function {
 impl Operator for Unary {
     fn infer(&self, args: &Args<'_>) -> Result<Vec<ValueType>, OpError> {
         let x = args.at(0)?;
-        let integral = matches!(self.0, Function::Abs | Function::Neg | Function::Identity | Function::Relu);
-        let fits = x.dtype().is_float() || (integral && is_signed(x.dtype()));
+        let integral = matches!(self.0, Function::Abs | Function::Neg | Function::Relu);
+        let fits = x.dtype().is_float() || (integral && is_signed(x.dtype())) || self.0 == Function::Identity;
         if !fits {
             return Err(OpError::invalid(format!("expected floating-point elements, got {}", x.dtype())));
         }
@@ -64,6 +65,9 @@ impl Operator for Unary {
 
 /// `f` of each element, computed in f64 (f16, bf16 and f32 by way of f32) and rounded to the element type.
 pub(crate) fn apply(f: Function, x: &Tensor) -> Result<Tensor, OpError> {
+    if f == Function::Identity {
+        return Ok(x.clone());
+    }
     macro_rules! integers {
         ($($variant:ident: $rust:ty),*) => {
             match x.dtype() {
