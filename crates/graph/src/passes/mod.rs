@@ -1,8 +1,12 @@
 //! Passes: rewrites that keep the meaning of a network. One pass, one file, one free function.
 
+mod affine;
+mod batch_norm_to_affine;
 mod common_subexpressions;
 mod dead_code;
+mod fold_affine;
 mod fold_constants;
+mod fuse_epilogue;
 mod pattern;
 mod recognize_activations;
 mod rewriter;
