@@ -1,4 +1,5 @@
 //! Operators against ONNX's own reference evaluation: the rows of `data/onnx_reference.txt`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panic")]
 
 use tilewise_graph::attr::{Attr, AttrMap};
 use tilewise_graph::{Arg, Args, Op, ValueType};
@@ -107,4 +108,61 @@ fn operators_agree_with_the_definition() {
         .collect();
     assert!(failures.is_empty(), "{} of {} rows:\n{}", failures.len(), cases.len(), failures.join("\n"));
     assert!(cases.len() > 100, "{} rows", cases.len());
+}
+
+/// Attribute values that hardly fit.
+fn odd(attr: &Attr) -> Vec<Attr> {
+    match attr {
+        Attr::Int(_) => [i64::MIN, -9, 0, 3, 1 << 31, i64::MAX].map(Attr::Int).to_vec(),
+        Attr::Ints(list) => {
+            let last = |value| Attr::Ints(list.iter().skip(1).copied().chain([value]).collect());
+            let mut odd: Vec<Attr> = [-1, 0, 1, 7, 1 << 31, i64::MAX].map(last).to_vec();
+            odd.extend([Attr::Ints(Vec::new()), Attr::Ints(list[1..].to_vec())]);
+            odd
+        }
+        Attr::Float(_) => vec![Attr::Float(f32::NAN), Attr::Float(0.0), Attr::Int(1)],
+        Attr::Str(_) | Attr::Floats(_) => vec![Attr::Int(1)],
+    }
+}
+
+/// Inputs that hardly fit: absent, of another type, with a length changed or an axis more or less.
+fn odd_inputs(input: &Option<Tensor>) -> Vec<Option<Tensor>> {
+    let Some(tensor) = input else { return vec![Some(Tensor::scalar(1.0f32))] };
+    let zeros = |dtype: DType, shape: &[usize]| Some(Tensor::zeros(dtype, shape).unwrap());
+    let (dtype, shape) = (tensor.dtype(), tensor.shape());
+    let mut odd = vec![None, zeros(DType::I64, shape), zeros(DType::Bool, shape), zeros(DType::F16, shape)];
+    odd.extend([zeros(dtype, &[&[1], shape].concat()), zeros(dtype, &shape[..shape.len().saturating_sub(1)])]);
+    for axis in 0..shape.len() {
+        odd.extend(
+            [0, 1, shape[axis] + 1].map(|len| zeros(dtype, &[&shape[..axis], &[len], &shape[axis + 1..]].concat())),
+        );
+    }
+    odd
+}
+
+#[test]
+fn rows_with_one_thing_changed_never_panic() {
+    for case in cases() {
+        let run = |attrs: &AttrMap, inputs: &[Option<Tensor>]| {
+            if let Some(Ok(op)) = Op::read(&case.op, &mut attrs.clone()) {
+                // Any result will do.
+                let _ = op.eval(&inputs.iter().map(Option::as_ref).collect::<Vec<_>>());
+            }
+        };
+        for (name, value) in &case.attrs.0 {
+            for odd in odd(value) {
+                let mut attrs = case.attrs.clone();
+                attrs.0.insert(name.clone(), odd);
+                run(&attrs, &case.inputs);
+            }
+        }
+        for at in 0..case.inputs.len() {
+            run(&case.attrs, &case.inputs[..at]);
+            for odd in odd_inputs(&case.inputs[at]) {
+                let mut inputs = case.inputs.clone();
+                inputs[at] = odd;
+                run(&case.attrs, &inputs);
+            }
+        }
+    }
 }

@@ -1,4 +1,5 @@
 //! Properties of all operators: what the definition says of values that no table holds, errors, and arbitrary inputs.
+#![allow(clippy::unwrap_used, reason = "a test fails by panic")]
 
 use proptest::prelude::*;
 use tilewise_graph::attr::{Attr, AttrMap};
