@@ -54,8 +54,7 @@ impl ConvTranspose {
         let ample = vec![(1 << 31) - 1; rank];
         let mut window =
             Window::new(&ample, kernel, &self.strides, &self.dilations, &self.cut(kernel), AutoPad::NotSet)?;
-        for axis in 0..rank {
-            let length = spatial[axis];
+        for (axis, &length) in spatial.iter().enumerate() {
             if length >= 1 << 31 {
                 return Err(OpError::invalid(format!("length {length} of a spatial axis")));
             }

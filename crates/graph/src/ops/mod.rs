@@ -215,12 +215,17 @@ macro_rules! operators {
                 match self { $(Op::$name(op) => op.infer(args)),* }
             }
 
-            /// See [`Operator::eval`].
+            /// See [`Operator::eval`]; what the shape rule refuses is an error here too.
             ///
             /// # Errors
             /// Those of the operator.
             pub fn eval(&self, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, OpError> {
-                match self { $(Op::$name(op) => op.eval(inputs)),* }
+                match self {
+                    $(Op::$name(op) => {
+                        numeric::check_inputs(op, inputs)?;
+                        op.eval(inputs)
+                    })*
+                }
             }
 
             /// See [`Operator::macs`].

@@ -10,25 +10,34 @@ use crate::{Dim, OpError, ValueType};
 /// Most elements of an output that reference evaluation makes. It keeps up to 16 bytes of index beside an element: 4 GiB.
 const LARGEST_OUTPUT: usize = 1 << 28;
 
-/// The element types and shapes of the outputs by the operator's own shape rule, so that what the rule refuses never
-/// reaches the evaluation.
-pub(crate) fn output_types(
-    op: &impl Operator,
-    inputs: &[Option<&Tensor>],
-) -> Result<Vec<(DType, Vec<usize>)>, OpError> {
+/// The types of the outputs by the operator's own shape rule, so that what the rule refuses never reaches the
+/// evaluation; nor does what would not fit in memory.
+pub(super) fn check_inputs(op: &impl Operator, inputs: &[Option<&Tensor>]) -> Result<Vec<ValueType>, OpError> {
     let known = |tensor: &Tensor| ValueType::known(tensor.dtype(), tensor.shape());
     let types: Vec<Option<ValueType>> = inputs.iter().map(|input| input.map(known)).collect();
     let args: Vec<Option<Arg<'_>>> =
         types.iter().zip(inputs).map(|(ty, &value)| Some(Arg { ty: ty.as_ref()?, value })).collect();
     let outputs = op.infer(&Args::new(&args))?;
-    let checked = outputs.into_iter().map(|ty| {
-        let shape = ty.known_shape().ok_or_else(|| OpError::invalid(format!("the lengths of {ty} stay unknown")))?;
-        match numel(&shape) {
-            Some(count) if count <= LARGEST_OUTPUT => Ok((ty.dtype, shape)),
-            _ => Err(TensorError::TooLarge { dtype: ty.dtype, shape }.into()),
+    // Inputs are in memory already, but for the lengths beside a zero, which evaluation may walk.
+    let empty = types.iter().flatten().filter(|ty| ty.numel() == Some(0));
+    for ty in empty.chain(&outputs) {
+        if let Some(shape) = ty.known_shape()
+            && numel(&shape.iter().map(|&len| len.max(1)).collect::<Vec<_>>()).is_none_or(|n| n > LARGEST_OUTPUT)
+        {
+            return Err(TensorError::TooLarge { dtype: ty.dtype, shape }.into());
         }
-    });
-    checked.collect()
+    }
+    Ok(outputs)
+}
+
+/// The element types and shapes of the outputs of an operator whose shapes follow from its inputs.
+pub(crate) fn output_types(
+    op: &impl Operator,
+    inputs: &[Option<&Tensor>],
+) -> Result<Vec<(DType, Vec<usize>)>, OpError> {
+    let open = |ty: &ValueType| OpError::invalid(format!("the lengths of {ty} stay unknown"));
+    let outputs = check_inputs(op, inputs)?.into_iter();
+    outputs.map(|ty| Ok((ty.dtype, ty.known_shape().ok_or_else(|| open(&ty))?))).collect()
 }
 
 /// [`output_types`] of an operator with one output, or of its first.
@@ -133,15 +142,8 @@ impl Lines {
         let walk = |inside: bool| {
             let chosen = (0..shape.len()).filter(|axis| axes.contains(axis) == inside);
             let (lengths, steps): (Vec<usize>, Vec<usize>) = chosen.map(|axis| (shape[axis], all[axis])).unzip();
-            // Looked at first: lengths beside a zero have no bound.
-            if lengths.contains(&0) { Vec::new() } else { Positions::new(&lengths, &steps).collect() }
+            Positions::new(&lengths, &steps).collect()
         };
-        if (0..shape.len()).any(|axis| shape[axis] == 0 && !axes.contains(&axis)) {
-            return Lines { starts: Vec::new(), steps: Vec::new() };
-        }
-        if axes.iter().any(|&axis| shape[axis] == 0) {
-            return Lines { starts: walk(false), steps: Vec::new() };
-        }
         Lines { starts: walk(false), steps: walk(true) }
     }
 

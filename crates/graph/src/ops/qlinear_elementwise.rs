@@ -145,12 +145,8 @@ of_one! {
 
 /// The positions of the elements that broadcasting brings together.
 fn pairs(a: &[usize], b: &[usize]) -> Vec<(usize, usize)> {
-    match broadcast(a, b) {
-        Some(shape) if !shape.contains(&0) => {
-            broadcast_positions(a, &shape).into_iter().zip(broadcast_positions(b, &shape)).collect()
-        }
-        _ => Vec::new(),
-    }
+    let shape = broadcast(a, b).unwrap_or_default();
+    broadcast_positions(a, &shape).into_iter().zip(broadcast_positions(b, &shape)).collect()
 }
 
 impl QLinearGlobalAveragePool {

@@ -19,13 +19,19 @@ operator! {
 impl Operator for Reshape {
     fn infer(&self, args: &Args<'_>) -> Result<Vec<ValueType>, OpError> {
         let (data, target) = (args.at(0)?, args.at(1)?);
+        if target.rank().is_some_and(|rank| rank != 1) {
+            return Err(OpError::invalid(format!("the shape is {}, expected one axis", target.ty)));
+        }
         let shape = match target.ints()? {
             Some(target) => match data.shape() {
                 Some(shape) => Some(self.resolve(shape, &target)?),
                 None => Some(target.iter().map(|&d| usize::try_from(d).map_or(Dim::Unknown, Dim::Known)).collect()),
             },
-            // The length of the target is the rank of the result.
-            None => target.shape().and_then(|s| s.first()?.known()).map(|rank| vec![Dim::Unknown; rank]),
+            // The length of the target is the rank of the result, where it can be one.
+            None => {
+                let rank = target.shape().and_then(|s| s.first()?.known()).filter(|&rank| rank < 1 << 10);
+                rank.map(|rank| vec![Dim::Unknown; rank])
+            }
         };
         Ok(vec![ValueType { dtype: data.dtype(), shape }])
     }

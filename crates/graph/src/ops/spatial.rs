@@ -185,4 +185,13 @@ mod tests {
         assert!(Window::new(&[2], &[3], &[], &[], &[], AutoPad::NotSet).is_err());
         assert!(Window::new(&[2], &[1], &[0], &[], &[], AutoPad::NotSet).is_err());
     }
+    #[test]
+    fn rounding_up_adds_a_window_that_starts_inside() {
+        let window = |input, pads: &[usize]| Window::new(&[input], &[2], &[3], &[], pads, AutoPad::NotSet).unwrap();
+        assert_eq!(window(7, &[0, 0]).output, [2]);
+        assert_eq!(window(7, &[0, 0]).rounded_up().output, [3]);
+        // The third would start at place 6, after the input.
+        assert_eq!(window(6, &[0, 1]).rounded_up().output, [2]);
+        assert_eq!(window(7, &[0, 0]).rounded_up().padded_taps(), [2, 2, 1]);
+    }
 }
