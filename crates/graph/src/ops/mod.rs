@@ -4,16 +4,21 @@
 //! its file, add its row to `operators!` below, and name it in the importer's table.
 
 mod arg_reduce;
+mod axes;
 mod batch_norm;
 mod binary;
 mod cast;
 mod clamp;
 mod classify;
 mod compare;
+mod concat;
 mod conv;
 mod conv_transpose;
 mod cum_sum;
+mod depth_space;
 mod dropout;
+mod expand;
+mod gather;
 mod gemm;
 mod global_pool;
 mod group_norm;
@@ -22,22 +27,31 @@ mod line_norm;
 mod logic;
 mod lrn;
 mod matmul;
+mod matrix;
 mod movement;
+mod nonzero;
 mod numeric;
+mod one_hot;
+mod pad;
 mod pool;
 mod qlinear;
 mod qlinear_elementwise;
 mod quantize;
+mod range;
 mod reduce;
 mod reshape;
+mod reverse_sequence;
+mod scatter;
 mod select;
 mod shape;
+mod slice;
 mod softmax;
 mod spatial;
 mod support;
 #[cfg(test)]
 mod testing;
 mod threshold;
+mod transpose;
 mod trig;
 mod unary;
 
@@ -47,6 +61,7 @@ use crate::attr::{Attr, AttrMap, Attributes};
 use crate::{Dim, OpError, ValueType};
 
 pub use arg_reduce::{ArgMax, ArgMin};
+pub use axes::{Flatten, Squeeze, Unsqueeze};
 pub use batch_norm::BatchNormalization;
 pub use binary::{Binary, BinaryFn};
 pub use cast::Cast;
@@ -54,10 +69,14 @@ pub(crate) use cast::convert;
 pub use clamp::Clamp;
 pub use classify::{IsInf, IsNaN, Sign};
 pub use compare::{Compare, CompareFn};
+pub use concat::{Concat, Split};
 pub use conv::Conv;
 pub use conv_transpose::ConvTranspose;
 pub use cum_sum::CumSum;
+pub use depth_space::{DepthMode, DepthToSpace, SpaceToDepth};
 pub use dropout::Dropout;
+pub use expand::{ConstantOfShape, Expand, Tile};
+pub use gather::{Gather, GatherElements, GatherND};
 pub use gemm::Gemm;
 pub use global_pool::{GlobalAveragePool, GlobalLpPool, GlobalMaxPool};
 pub use group_norm::{GroupNormalization, InstanceNormalization};
@@ -66,20 +85,29 @@ pub use line_norm::{LpNormalization, MeanVarianceNormalization};
 pub use logic::{Logic, LogicFn, Not};
 pub use lrn::LRN;
 pub use matmul::MatMul;
+pub use matrix::{EyeLike, Trilu};
+pub use nonzero::{Compress, NonZero};
+pub use one_hot::OneHot;
+pub use pad::{Pad, PadMode};
 pub use pool::{AveragePool, LpPool, MaxPool};
 pub use qlinear::{ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul};
 pub use qlinear_elementwise::{
     QLinearAdd, QLinearConcat, QLinearGlobalAveragePool, QLinearLeakyRelu, QLinearMul, QLinearSigmoid,
 };
 pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QuantizeLinear};
+pub use range::Range;
 pub use reduce::{Reduce, ReduceFn};
 pub use reshape::Reshape;
+pub use reverse_sequence::ReverseSequence;
+pub use scatter::{Reduction, ScatterElements, ScatterND};
 pub use select::Where;
 pub use shape::{Shape, Size};
+pub use slice::Slice;
 pub use softmax::{Hardmax, LogSoftmax, Softmax};
 pub use spatial::{AutoPad, Window};
 pub(crate) use support::ints;
 pub use threshold::{Celu, Shrink, ThresholdedRelu};
+pub use transpose::Transpose;
 pub use trig::{Trig, TrigFn};
 pub use unary::Unary;
 
@@ -246,13 +274,23 @@ operators! {
     Celu,
     Clamp,
     Compare,
+    Compress,
+    Concat,
+    ConstantOfShape,
     Conv,
     ConvInteger,
     ConvTranspose,
     CumSum,
+    DepthToSpace,
     DequantizeLinear,
     Dropout,
     DynamicQuantizeLinear,
+    Expand,
+    EyeLike,
+    Flatten,
+    Gather,
+    GatherElements,
+    GatherND,
     Gemm,
     GlobalAveragePool,
     GlobalLpPool,
@@ -272,7 +310,10 @@ operators! {
     MatMulInteger,
     MaxPool,
     MeanVarianceNormalization,
+    NonZero,
     Not,
+    OneHot,
+    Pad,
     QLinearAdd,
     QLinearConcat,
     QLinearConv,
@@ -283,15 +324,27 @@ operators! {
     QLinearSigmoid,
     QuantizeLinear,
     RMSNormalization,
+    Range,
     Reduce,
     Reshape,
+    ReverseSequence,
+    ScatterElements,
+    ScatterND,
     Shape,
     Shrink,
     Sign,
     Size,
+    Slice,
     Softmax,
+    SpaceToDepth,
+    Split,
+    Squeeze,
     ThresholdedRelu,
+    Tile,
+    Transpose,
     Trig,
+    Trilu,
     Unary,
+    Unsqueeze,
     Where,
 }

@@ -188,15 +188,23 @@ pub(crate) fn expect_type(arg: &Arg<'_>, what: &str, types: &[DType]) -> Result<
 /// The element types of indices.
 pub(crate) const INDEX: &[DType] = &[DType::I64, DType::I32];
 
-/// The shapes of an evaluation's results: what the shape rule says when every input is known. An evaluation that
-/// starts here need not repeat the checks of the rule, and cannot differ from it.
-pub(crate) fn result_shapes(op: &impl Operator, inputs: &[Option<&Tensor>]) -> Result<Vec<Vec<usize>>, OpError> {
+/// What a shape rule sees of an evaluation's inputs: everything.
+pub(crate) fn known_args<R>(
+    inputs: &[Option<&Tensor>],
+    read: impl FnOnce(&Args<'_>) -> Result<R, OpError>,
+) -> Result<R, OpError> {
     let types: Vec<Option<ValueType>> =
         inputs.iter().map(|input| input.map(|t| ValueType::known(t.dtype(), t.shape()))).collect();
     let args: Vec<Option<Arg<'_>>> =
         types.iter().zip(inputs).map(|(ty, value)| ty.as_ref().map(|ty| Arg { ty, value: *value })).collect();
+    read(&Args::new(&args))
+}
+
+/// The shapes of an evaluation's results: what the shape rule says when every input is known. An evaluation that
+/// starts here need not repeat the checks of the rule, and cannot differ from it.
+pub(crate) fn result_shapes(op: &impl Operator, inputs: &[Option<&Tensor>]) -> Result<Vec<Vec<usize>>, OpError> {
     let open = || OpError::invalid("the shape of the result does not follow from the inputs");
-    op.infer(&Args::new(&args))?.iter().map(|ty| ty.known_shape().ok_or_else(open)).collect()
+    known_args(inputs, |args| op.infer(args))?.iter().map(|ty| ty.known_shape().ok_or_else(open)).collect()
 }
 
 /// The shape of an evaluation's first result; see [`result_shapes`].
