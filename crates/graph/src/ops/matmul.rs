@@ -134,7 +134,7 @@ impl Product {
         let batch = &shape[..shape.len() - usize::from(a.len() > 1) - usize::from(b.len() > 1)];
         let starts = |operand: &[usize], size: usize| {
             let lead = &operand[..operand.len().saturating_sub(2)];
-            broadcast_positions(lead, batch).into_iter().map(move |at| at * size)
+            broadcast_positions(lead, batch).map(move |at| at * size)
         };
         // Without an element no product is walked, whatever lengths stand beside the zero.
         let empty = shape.contains(&0);

@@ -105,7 +105,7 @@ pub use shape::{Shape, Size};
 pub use slice::Slice;
 pub use softmax::{Hardmax, LogSoftmax, Softmax};
 pub use spatial::{AutoPad, Window};
-pub(crate) use support::ints;
+pub(crate) use support::{ints, resolve_axis};
 pub use threshold::{Celu, Shrink, ThresholdedRelu};
 pub use transpose::Transpose;
 pub use trig::{Trig, TrigFn};

@@ -1,107 +1,41 @@
 //! Folds batch norms, and products and sums with a constant a channel, into the weights and the bias of the
 //! convolution or matrix product beside them.
 
-use std::sync::Arc;
-
-use tilewise_tensor::{DType, Tensor, Unary};
+use tilewise_tensor::{DType, Tensor};
 
 use super::affine::Affine;
-use super::pattern::{floats, input};
+use super::pattern::input;
+use super::product::{Product, bias_of, set_bias};
 use super::rewriter::{Rewriter, sweep};
-use crate::ops::{AutoPad, Conv};
-use crate::{Constant, Graph, GraphError, NodeId, Op, ValueId};
+use crate::ops::{AutoPad, Conv, Gemm};
+use crate::{Graph, GraphError, NodeId, Op, ValueId};
 
 /// Folds what follows a product into it, then what a convolution reads into the convolution. A convolution that adds
 /// zeros around its input takes no shift from before: the zeros would have to be shifted too.
 pub(super) fn run(graph: &mut Graph) -> Result<usize, GraphError> {
-    sweep(graph, |graph, id| Ok(fold_after(graph, id) || fold_before(graph, id)))
+    sweep(graph, |graph, id| Ok(fold_factors(graph, id) || fold_after(graph, id) || fold_before(graph, id)))
 }
 
-/// What a fold needs of a product with constant f32 weights.
-struct Product {
-    /// The axis of the result that channels lie along.
-    axis: usize,
-    channels: usize,
-    /// Groups of channels, for ConvTranspose.
-    group: usize,
-    /// The weights' axis of output channels within a group.
-    weight_axis: usize,
-    weights: ValueId,
-    bias: Vec<f64>,
-}
-
-impl Product {
-    /// A product that is the last word on its result: no residual, no function.
-    fn of(graph: &Graph, id: NodeId) -> Option<Product> {
-        let node = graph.node(id);
-        let result = &graph.value(*node.outputs.first()?).ty;
-        let last = result.rank()?.checked_sub(1)?;
-        let (axis, weight_axis, group, beta, activation) = if let Op::Conv(op) = &node.op {
-            (1, 0, 1, 1.0, op.activation)
-        } else if let Op::ConvTranspose(op) = &node.op {
-            (1, 1, op.group, 1.0, op.activation)
-        } else if let Op::Gemm(op) = &node.op {
-            (last, usize::from(!op.transB), 1, op.beta, op.activation)
-        } else if let Op::MatMul(op) = &node.op {
-            (last, 1, 1, 1.0, op.activation)
-        } else {
-            return None;
-        };
-        let weights = input(node, 1)?;
-        let stored = graph.constant(weights)?.stored();
-        let is_matrix = matches!(node.op, Op::MatMul(_) | Op::Gemm(_));
-        let plain = activation == Unary::Identity && input(node, 3).is_none();
-        if !plain
-            || result.dtype != DType::F32
-            || stored.dtype() != DType::F32
-            || (is_matrix && stored.shape().len() != 2)
-        {
-            return None;
-        }
-        let channels = stored.shape().get(weight_axis)?.checked_mul(group)?;
-        let bias = match input(node, 2) {
-            None => vec![0.0; channels],
-            Some(bias) => bias_of(graph, bias, channels)?.into_iter().map(|b| b * f64::from(beta)).collect(),
-        };
-        Some(Product { axis, channels, group, weight_axis, weights, bias })
+/// Folds the two factors of a Gemm into its weights and its bias.
+fn fold_factors(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
+    let Op::Gemm(gemm) = graph.node(id).op.clone() else { return false };
+    let (name, mut inputs) = (graph.node(id).name.clone(), graph.node(id).inputs.clone());
+    let Some(found) = Product::of(graph, id).filter(|_| (gemm.alpha, gemm.beta) != (1.0, 1.0)) else { return false };
+    if gemm.alpha != 1.0 {
+        let Some(weights) = found.scaled(graph, &vec![gemm.alpha.into(); found.channels]) else { return false };
+        inputs[1] = Some(graph.add_stored(&format!("{name}/weights"), weights));
     }
-
-    /// The weights with each output channel scaled: without touching them where that axis is the first, so that
-    /// weights mapped from a file are not copied.
-    fn scaled(&self, graph: &Graph, scale: &[f64]) -> Option<Constant> {
-        let constant = graph.constant(self.weights)?;
-        if self.weight_axis == 0 {
-            let before = if let Constant::Scaled { scale, .. } = constant { Some(scale) } else { None };
-            let factor = |(c, s): (usize, &f64)| (s * before.map_or(1.0, |before| f64::from(before[c]))) as f32;
-            let scale: Arc<[f32]> = scale.iter().enumerate().map(factor).collect();
-            return Some(Constant::Scaled { base: constant.stored().clone(), scale });
-        }
-        let tensor = constant.tensor().ok()?;
-        let shape = tensor.shape();
-        let (inner, length) = (shape[2..].iter().product::<usize>(), shape[1]);
-        let rows_per_group = (shape[0] / self.group).max(1);
-        let channel = |i: usize| i / (inner * length) / rows_per_group * length + i / inner % length;
-        let values = tensor.values::<f32>().ok()?;
-        let scaled: Vec<f32> =
-            values.iter().enumerate().map(|(i, &w)| (f64::from(w) * scale[channel(i)]) as f32).collect();
-        Tensor::from_slice(shape, &scaled).ok().map(Constant::Dense)
-    }
-}
-
-/// A constant bias, one number a channel; a single number stands for all.
-fn bias_of(graph: &Graph, bias: ValueId, channels: usize) -> Option<Vec<f64>> {
-    let shape = graph.constant(bias)?.stored().shape();
-    let is_row =
-        shape.split_last().is_none_or(|(&last, lead)| lead.iter().all(|&n| n == 1) && [1, channels].contains(&last));
-    let numbers = floats(graph, bias).filter(|_| is_row)?;
-    Some((0..channels).map(|c| f64::from(if numbers.len() == 1 { numbers[0] } else { numbers[c] })).collect())
+    let bias: Vec<f32> = found.bias.iter().map(|&b| b as f32).collect();
+    set_bias(graph, &name, &mut inputs, &bias);
+    graph.replace(id, Gemm { alpha: 1.0, beta: 1.0, ..gemm }, inputs);
+    true
 }
 
 /// Folds node `id` into the product that it alone reads.
 fn fold_after(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
     let Some((product, affine, found)) = find_after(graph, id) else { return false };
     let node = graph.node(product);
-    let (name, mut op, mut inputs) = (node.name.clone(), node.op.clone(), node.inputs.clone());
+    let (name, op, mut inputs) = (node.name.clone(), node.op.clone(), node.inputs.clone());
     if affine.scale.iter().any(|&scale| scale != 1.0) {
         let Some(weights) = found.scaled(graph, &affine.scale) else { return false };
         inputs[1] = Some(graph.add_stored(&format!("{name}/weights"), weights));
@@ -109,9 +43,6 @@ fn fold_after(graph: &mut Rewriter<'_>, id: NodeId) -> bool {
     let bias = found.bias.iter().zip(affine.scale.iter().zip(&affine.shift)).map(|(b, (s, t))| (b * s + t) as f32);
     let bias: Vec<f32> = bias.collect();
     set_bias(graph, &name, &mut inputs, &bias);
-    if let Op::Gemm(op) = &mut op {
-        op.beta = 1.0;
-    }
     graph.absorb(product, id, op, inputs);
     true
 }
@@ -179,15 +110,6 @@ fn scaled_inputs(graph: &Graph, conv: &Conv, weights: ValueId, affine: &Affine) 
     Some((Tensor::from_slice(tensor.shape(), &values).ok()?, sums))
 }
 
-/// Makes `bias` the third input; none where it is zero and there was none.
-fn set_bias(graph: &mut Rewriter<'_>, name: &str, inputs: &mut Vec<Option<ValueId>>, bias: &[f32]) {
-    let given = inputs.get(2).is_some_and(Option::is_some);
-    if given || bias.iter().any(|&b| b != 0.0) {
-        inputs.resize(inputs.len().max(3), None);
-        inputs[2] = Some(graph.add_constant(&format!("{name}/bias"), Tensor::vector(bias)));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Case, check, check_unchanged};
@@ -247,9 +169,9 @@ mod tests {
              const p/weights: f32[2,2] = 0.5 2 1.5 4
              const p/bias: f32[2] = 5 5
              q = Gemm(x, p/weights, p/bias)
-             const r/weights: f32[2,2] = 1 2 3 4 scaled 0.5 1
+             const r/weights: f32[2,2] = 1 2 3 4 scaled 0.25 0.5
              const r/bias: f32[2] = 4.5 4
-             y = Gemm(q, r/weights, r/bias) alpha=0.5 transB=1
+             y = Gemm(q, r/weights, r/bias) transB=1
              output y",
         );
     }

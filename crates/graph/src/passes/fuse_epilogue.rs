@@ -1,11 +1,10 @@
 //! Lets convolutions and matrix products add a residual and apply a function before they store their result.
 
-use tilewise_tensor::Unary as Function;
-
-use super::pattern::input;
+use super::pattern::{are_alike, input};
+use super::product::{activation, has_no_activation};
 use super::rewriter::{Rewriter, sweep};
 use crate::ops::{Binary, BinaryFn, Unary};
-use crate::{Dim, Graph, GraphError, NodeId, Op, ValueId};
+use crate::{Graph, GraphError, NodeId, Op, ValueId};
 
 /// Position of the residual among the inputs of Conv and MatMul.
 const RESIDUAL: usize = 3;
@@ -38,7 +37,7 @@ fn fuse_residual(graph: &mut Rewriter<'_>, id: NodeId, position: &[usize]) -> bo
         return false;
     }
     let (Some(a), Some(b)) = (input(graph.node(id), 0), input(graph.node(id), 1)) else { return false };
-    if !are_same_shape(graph, a, b) {
+    if !graph.value(a).ty.dtype.is_float() || !are_alike(graph, a, b) {
         return false;
     }
     let takes_residual = |x, residual| {
@@ -60,29 +59,7 @@ fn fuse_residual(graph: &mut Rewriter<'_>, id: NodeId, position: &[usize]) -> bo
 /// The product behind a value that nothing else reads and to which no function is applied yet.
 fn plain_product(graph: &Rewriter<'_>, x: ValueId) -> Option<NodeId> {
     let id = graph.sole_producer(x)?;
-    let mut op = graph.node(id).op.clone();
-    activation(&mut op).is_some_and(|function| *function == Function::Identity).then_some(id)
-}
-
-/// The function that an operator applies last, for those that have one.
-fn activation(op: &mut Op) -> Option<&mut Function> {
-    if let Op::Conv(op) = op {
-        Some(&mut op.activation)
-    } else if let Op::ConvTranspose(op) = op {
-        Some(&mut op.activation)
-    } else if let Op::Gemm(op) = op {
-        Some(&mut op.activation)
-    } else if let Op::MatMul(op) = op {
-        Some(&mut op.activation)
-    } else {
-        None
-    }
-}
-
-/// True for two floating-point values of one type whose lengths are known to be the same.
-fn are_same_shape(graph: &Graph, a: ValueId, b: ValueId) -> bool {
-    let (a, b) = (&graph.value(a).ty, &graph.value(b).ty);
-    a.dtype.is_float() && a == b && a.shape.as_ref().is_some_and(|shape| !shape.contains(&Dim::Unknown))
+    has_no_activation(&graph.node(id).op).then_some(id)
 }
 
 #[cfg(test)]
