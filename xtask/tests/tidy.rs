@@ -30,17 +30,16 @@ fn files(extensions: &[&str]) -> Vec<PathBuf> {
 
 #[test]
 fn every_rust_file_begins_with_what_it_is() {
-    let bad: Vec<PathBuf> = files(&["rs"])
-        .into_iter()
-        .filter(|path| !std::fs::read_to_string(path).unwrap().starts_with("//! "))
-        .collect();
+    let bad: Vec<PathBuf> =
+        files(&["rs"]).into_iter().filter(|path| !std::fs::read_to_string(path).unwrap().starts_with("//! ")).collect();
     assert!(bad.is_empty(), "first line is not `//! ...`: {bad:#?}");
 }
 
 #[test]
 fn crates_depend_as_drawn() {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let metadata = Command::new(cargo).args(["metadata", "--format-version=1", "--no-deps"]).current_dir(root()).output();
+    let metadata =
+        Command::new(cargo).args(["metadata", "--format-version=1", "--no-deps"]).current_dir(root()).output();
     let metadata: serde_json::Value = serde_json::from_slice(&metadata.unwrap().stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     let names: Vec<&str> = packages.iter().map(|p| p["name"].as_str().unwrap()).collect();
@@ -86,7 +85,9 @@ fn unsafe_stands_in_its_room_only() {
     for path in files(&["rs"]) {
         let text = std::fs::read_to_string(&path).unwrap();
         let room = path.strip_prefix(root()).unwrap();
-        let allowed = room.starts_with("crates/kernels") || room.ends_with("tensor/src/buffer.rs") || room.starts_with("xtask/tests");
+        let allowed = room.starts_with("crates/kernels")
+            || room.ends_with("tensor/src/buffer.rs")
+            || room.starts_with("xtask/tests");
         let found = text.lines().any(|line| {
             let code = line.split("//").next().unwrap_or("");
             code.contains("unsafe {") || code.contains("unsafe fn") || code.contains("unsafe impl")

@@ -1,5 +1,5 @@
 //! How networks, tensors and photos come in and go out.
 
+pub mod image;
 pub mod npy;
 pub mod onnx;
-pub mod image;

@@ -185,7 +185,8 @@ impl Classifier {
 /// The first output as probabilities, one row an image.
 fn scores(output: View<'_>, batch: usize) -> Result<Vec<Vec<f32>>, Error> {
     let values = crate::to_f32(&output.to_tensor());
-    if batch == 0 || values.is_empty() || !values.len().is_multiple_of(batch) || output.shape().first() != Some(&batch) {
+    if batch == 0 || values.is_empty() || !values.len().is_multiple_of(batch) || output.shape().first() != Some(&batch)
+    {
         let outputs = ValueType::known(output.dtype(), output.shape()).to_string();
         return Err(Error::NoClassifier { inputs: format!("{batch} images"), outputs });
     }

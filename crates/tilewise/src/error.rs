@@ -35,7 +35,9 @@ pub enum Error {
     #[error(transparent)]
     Image(#[from] ImageError),
     /// A model that classifies no photos.
-    #[error("the model takes {inputs} and gives {outputs}; a classifier takes one image batch f32[N,3,H,W] or u8/f32[N,H,W,3] and gives scores [N,classes]")]
+    #[error(
+        "the model takes {inputs} and gives {outputs}; a classifier takes one image batch f32[N,3,H,W] or u8/f32[N,H,W,3] and gives scores [N,classes]"
+    )]
     NoClassifier {
         /// Its inputs.
         inputs: String,

@@ -164,7 +164,8 @@ impl Model {
                 return Ok(shape.clone());
             }
             let dims = ty.shape.as_ref();
-            let dims = dims.ok_or_else(|| Error::Usage(format!("give the shape of input '{name}': --shape {name}:1x3x224x224")))?;
+            let dims = dims
+                .ok_or_else(|| Error::Usage(format!("give the shape of input '{name}': --shape {name}:1x3x224x224")))?;
             Ok(dims.iter().enumerate().map(fill).collect())
         };
         self.inputs().map(shape).collect()

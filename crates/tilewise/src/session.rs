@@ -63,11 +63,8 @@ impl Session {
         let mut views = Vec::with_capacity(known.len());
         for (name, ty) in self.model.inputs() {
             let given = inputs.iter().find(|(other, _)| *other == name).map(|(_, tensor)| tensor.view());
-            let missing = || GraphError::Input {
-                name: name.to_owned(),
-                expected: ty.to_string(),
-                actual: "nothing".to_owned(),
-            };
+            let missing =
+                || GraphError::Input { name: name.to_owned(), expected: ty.to_string(), actual: "nothing".to_owned() };
             views.push(given.ok_or_else(missing)?);
         }
         let outputs = self.run_views(&views)?;

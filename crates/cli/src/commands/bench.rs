@@ -134,7 +134,8 @@ fn render(r: &Report) -> String {
         r.median_ms, r.min_ms, r.p90_ms, r.p99_ms, r.max_ms, r.runs
     );
     let rate = format!("rate      {:.1} images/s, {:.1} GFLOP/s", r.images_per_s, r.gflops);
-    let peak = format!("peak      {:.1} % of the {:.1} GFLOP/s measured here", 100.0 * r.peak_fraction, r.fma_peak_gflops);
+    let peak =
+        format!("peak      {:.1} % of the {:.1} GFLOP/s measured here", 100.0 * r.peak_fraction, r.fma_peak_gflops);
     let load = format!("load      {:.1} ms, first run {:.1} ms, memory {:.1} MB", r.load_ms, r.first_ms, r.peak_rss_mb);
     format!("{head}\n{times}\n{rate}\n{peak}\n{load}\n")
 }

@@ -34,7 +34,12 @@ impl Check {
             Ok(model) => self.compile(&model)?,
             Err(Error::Import(ImportError::Unsupported { nodes })) => nodes
                 .into_iter()
-                .map(|n| Finding { node: n.node, op: n.op, opset: format!("{} {}", n.domain, n.opset), reason: n.reason })
+                .map(|n| Finding {
+                    node: n.node,
+                    op: n.op,
+                    opset: format!("{} {}", n.domain, n.opset),
+                    reason: n.reason,
+                })
                 .collect(),
             Err(error) => return Err(error).with_context(|| format!("cannot load the model {}", self.model.name())),
         };

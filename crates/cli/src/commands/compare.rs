@@ -46,7 +46,13 @@ impl Compare {
             output::json(path, &report)?;
             return Ok(holds);
         }
-        let heads = [("layer", Align::Left), ("op", Align::Left), ("max abs", Align::Right), ("of range", Align::Right), ("outside", Align::Right)];
+        let heads = [
+            ("layer", Align::Left),
+            ("op", Align::Left),
+            ("max abs", Align::Right),
+            ("of range", Align::Right),
+            ("outside", Align::Right),
+        ];
         let mut table = Table::new(&heads);
         for compared in result.layers.iter().chain(&result.outputs) {
             let d = compared.difference;
@@ -54,7 +60,8 @@ impl Compare {
             let figures = [format!("{:.2e}", d.max_abs), format!("{:.2e}", d.max_rel), d.outside.to_string()];
             table.row([compared.name.clone(), op.to_owned()].into_iter().chain(figures).collect());
         }
-        let verdict = if holds { "every layer is within the tolerances" } else { "some layers are outside of the tolerances" };
+        let verdict =
+            if holds { "every layer is within the tolerances" } else { "some layers are outside of the tolerances" };
         output::text(path, &format!("{}\n{verdict}\n", table.render()))?;
         Ok(holds)
     }

@@ -47,7 +47,9 @@ impl Explain {
         let mut rows = tilewise::explain(&mut session, &views, Duration::from_secs_f64(self.duration))?;
         let total: f64 = rows.iter().map(|row| row.measured_ms).sum();
         if let Some(wanted) = &self.layer {
-            rows.retain(|row| row.info.layer.contains(wanted) || row.info.merged.iter().any(|name| name.contains(wanted)));
+            rows.retain(|row| {
+                row.info.layer.contains(wanted) || row.info.merged.iter().any(|name| name.contains(wanted))
+            });
             ensure!(!rows.is_empty(), "no layer is named '{wanted}'; `tilewise explain` lists them");
         }
         if self.output.json {
@@ -75,8 +77,14 @@ fn as_json(row: &Explained) -> serde_json::Value {
 
 fn render(rows: &[Explained], total: f64) -> String {
     let heads = [
-        ("layer", Align::Left), ("op", Align::Left), ("output", Align::Left), ("choice", Align::Left),
-        ("ms", Align::Right), ("share", Align::Right), ("floor ms", Align::Right), ("of floor", Align::Right),
+        ("layer", Align::Left),
+        ("op", Align::Left),
+        ("output", Align::Left),
+        ("choice", Align::Left),
+        ("ms", Align::Right),
+        ("share", Align::Right),
+        ("floor ms", Align::Right),
+        ("of floor", Align::Right),
         ("bound", Align::Left),
     ];
     let mut table = Table::new(&heads);

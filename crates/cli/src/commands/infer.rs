@@ -73,12 +73,19 @@ impl Infer {
         if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(name)) {
             bail!("no input is named '{name}'; the model has {}", names.join(", "));
         }
-        let missing: Vec<&str> = names.iter().map(String::as_str).filter(|n| !given.iter().any(|(g, _)| g == n)).collect();
+        let missing: Vec<&str> =
+            names.iter().map(String::as_str).filter(|n| !given.iter().any(|(g, _)| g == n)).collect();
         if missing.is_empty() {
-            return names.iter().map(|name| Ok(given.iter().find(|(g, _)| g == name).expect("none is missing").1.clone())).collect();
+            return names
+                .iter()
+                .map(|name| Ok(given.iter().find(|(g, _)| g == name).expect("none is missing").1.clone()))
+                .collect();
         }
         let Some(fill) = self.fill else {
-            bail!("nothing is given for {}: use --input NAME=FILE.npy, or --fill zeros, ones or random", missing.join(", "));
+            bail!(
+                "nothing is given for {}: use --input NAME=FILE.npy, or --fill zeros, ones or random",
+                missing.join(", ")
+            );
         };
         let mut shapes = self.run.shape.clone();
         shapes.extend(given.iter().map(|(name, tensor)| (name.clone(), tensor.shape().to_vec())));
@@ -109,7 +116,9 @@ impl Infer {
             return output::json(None, &rows.collect::<Vec<_>>());
         }
         let heads = ["output", "type", "min", "max", "mean"];
-        let mut table = Table::new(&heads.map(|head| (head, if head == "output" || head == "type" { Align::Left } else { Align::Right })));
+        let mut table = Table::new(
+            &heads.map(|head| (head, if head == "output" || head == "type" { Align::Left } else { Align::Right })),
+        );
         for (name, tensor) in outputs {
             let ty = tilewise::graph::ValueType::known(tensor.dtype(), tensor.shape()).to_string();
             let figures = range(tensor).map(|x| format!("{x:.6}"));

@@ -50,19 +50,32 @@ impl Inspect {
         }
         let ops = found.ops.iter().map(|(op, count)| format!("{op} {count}")).collect::<Vec<_>>().join(", ");
         text.push_str(&format!("operators   {ops}\n"));
-        text.push_str(&format!("parameters  {}, {} bytes\n", short(found.params as f64), short(found.weight_bytes as f64)));
+        text.push_str(&format!(
+            "parameters  {}, {} bytes\n",
+            short(found.params as f64),
+            short(found.weight_bytes as f64)
+        ));
         let flops = short(2.0 * found.macs as f64);
         text.push_str(&format!("cost        {} multiply-adds, {flops} FLOPs\n", short(found.macs as f64)));
         let live = short(found.peak_live_bytes as f64);
-        text.push_str(&format!("activations {} elements, {live} bytes alive at most\n\n", short(found.activation_elements as f64)));
+        text.push_str(&format!(
+            "activations {} elements, {live} bytes alive at most\n\n",
+            short(found.activation_elements as f64)
+        ));
         let heads = [
-            ("layer", Align::Left), ("op", Align::Left), ("input", Align::Left), ("weights", Align::Left),
-            ("output", Align::Left), ("multiply-adds", Align::Right), ("params", Align::Right),
+            ("layer", Align::Left),
+            ("op", Align::Left),
+            ("input", Align::Left),
+            ("weights", Align::Left),
+            ("output", Align::Left),
+            ("multiply-adds", Align::Right),
+            ("params", Align::Right),
         ];
         let mut table = Table::new(&heads);
         for l in &found.layers {
             let weights = l.weights.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-            let cells = [l.name.as_str(), l.op, &l.input, &weights, &l.output, &l.macs.to_string(), &l.params.to_string()];
+            let cells =
+                [l.name.as_str(), l.op, &l.input, &weights, &l.output, &l.macs.to_string(), &l.params.to_string()];
             table.row(cells.map(str::to_owned).to_vec());
         }
         output::text(path, &(text + &table.render()))?;

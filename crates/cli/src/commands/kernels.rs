@@ -25,8 +25,13 @@ impl Kernels {
             output::json(path, &rows.collect::<Vec<_>>())?;
             return Ok(true);
         }
-        let columns =
-            [("kernel", Align::Left), ("problem", Align::Left), ("tile", Align::Right), ("isa", Align::Left), ("here", Align::Left)];
+        let columns = [
+            ("kernel", Align::Left),
+            ("problem", Align::Left),
+            ("tile", Align::Right),
+            ("isa", Align::Left),
+            ("here", Align::Left),
+        ];
         let mut table = Table::new(&columns);
         for id in catalog() {
             let here = if id.tier.available() { "yes" } else { "no" };

@@ -12,7 +12,9 @@ use crate::schedule::Choice;
 
 /// Lowers a convolution over one or two spatial axes with constant weights; returns false for others.
 pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Conv) -> Result<bool, PlanError> {
-    let (Some(x), Some(w), Some(&y)) = (layer.input(0), layer.input(1), layer.node.outputs.first()) else { return Ok(false) };
+    let (Some(x), Some(w), Some(&y)) = (layer.input(0), layer.input(1), layer.node.outputs.first()) else {
+        return Ok(false);
+    };
     let (bias, residual) = (layer.input(2), layer.input(3));
     let constant = |id: ValueId| lowering.graph.constant(id).is_some();
     if !constant(w) || !bias.is_none_or(constant) {

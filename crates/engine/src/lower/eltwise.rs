@@ -33,11 +33,7 @@ pub(super) fn lower_unary(lowering: &mut Lowering<'_>, layer: Layer<'_>, f: Unar
 }
 
 /// Lowers `f(a, b)`; returns false for functions without a kernel and for shapes that take too many loops.
-pub(super) fn lower_binary(
-    lowering: &mut Lowering<'_>,
-    layer: Layer<'_>,
-    f: ops::BinaryFn,
-) -> Result<bool, PlanError> {
+pub(super) fn lower_binary(lowering: &mut Lowering<'_>, layer: Layer<'_>, f: ops::BinaryFn) -> Result<bool, PlanError> {
     let op = match f {
         ops::BinaryFn::Add => eltwise::Binary::Add,
         ops::BinaryFn::Sub => eltwise::Binary::Sub,
@@ -117,10 +113,7 @@ fn operand(
         return Ok((lowering.buffer(id, Layout::Plain)?, vec![n, 1, h, w, 1]));
     }
     let lanes = lowering.lanes();
-    let buffer = if shape.len() == 4 {
-        lowering.buffer(id, Layout::Blocked)?
-    } else {
-        lowering.blocked_constant(id, &full)?
-    };
+    let buffer =
+        if shape.len() == 4 { lowering.buffer(id, Layout::Blocked)? } else { lowering.blocked_constant(id, &full)? };
     Ok((buffer, vec![n, c.div_ceil(lanes), h, w, lanes]))
 }

@@ -81,7 +81,8 @@ fn push(lowering: &mut Lowering<'_>, layer: Layer<'_>, product: Product) -> Resu
     let b = if packed {
         let Strides { row, col } = problem.b;
         let form = Form { name: kernel.id.name, sizes: vec![problem.k, problem.n, row, col] };
-        lowering.packed_f32(b, form, (kernel.packed_b_len)(&problem), |b, packed| (kernel.pack_b)(&problem, b, packed))?
+        lowering
+            .packed_f32(b, form, (kernel.packed_b_len)(&problem), |b, packed| (kernel.pack_b)(&problem, b, packed))?
     } else {
         lowering.buffer(b, Layout::Plain)?
     };

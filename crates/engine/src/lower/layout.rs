@@ -171,24 +171,33 @@ impl Lowering<'_> {
     fn reordered(&mut self, id: ValueId, layout: Layout) -> Result<BufferId, PlanError> {
         let from = self.home(id);
         let Some(&x) = self.held.get(&(id, from)) else {
-            return Err(GraphError::Broken(format!("value '{}' is read before it is made", self.graph.value(id).name)).into());
+            return Err(
+                GraphError::Broken(format!("value '{}' is read before it is made", self.graph.value(id).name)).into()
+            );
         };
         if self.same_in_both(id) {
             return Ok(x);
         }
         let &[n, c, h, w] = &*self.shape(id) else {
-            return Err(GraphError::Broken(format!("value '{}' has no channels to block", self.graph.value(id).name)).into());
+            return Err(
+                GraphError::Broken(format!("value '{}' has no channels to block", self.graph.value(id).name)).into()
+            );
         };
         let problem = Reorder { n, c, pixels: h * w };
         let y = self.make(id, layout)?;
         let kernel = movement::choose_reorder(self.cpu.tier);
         let run = if layout == Layout::Blocked { kernel.to_blocked } else { kernel.to_planar };
-        self.push_reorder(id, kernel.id.name, [x, y], Box::new(move |memory| {
-            let pool = memory.pool;
-            let ([x], [y]) = memory.split([x], [y]);
-            run(&problem, x, y, Ctx { pool, scratch: &mut [] });
-            Ok(())
-        }));
+        self.push_reorder(
+            id,
+            kernel.id.name,
+            [x, y],
+            Box::new(move |memory| {
+                let pool = memory.pool;
+                let ([x], [y]) = memory.split([x], [y]);
+                run(&problem, x, y, Ctx { pool, scratch: &mut [] });
+                Ok(())
+            }),
+        );
         Ok(y)
     }
 }

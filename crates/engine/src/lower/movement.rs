@@ -1,8 +1,8 @@
 //! Lowering of operators that only move elements: strided copies, of any element type.
 
 use tilewise_graph::{ValueId, ops};
-use tilewise_kernels::movement::{self, CopyAxis, StridedCopy};
 use tilewise_kernels::Ctx;
+use tilewise_kernels::movement::{self, CopyAxis, StridedCopy};
 use tilewise_tensor::strides;
 
 use super::norm::resolve;

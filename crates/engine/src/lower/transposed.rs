@@ -9,11 +9,7 @@ use crate::PlanError;
 use crate::plan::{BufferId, Form};
 
 /// Lowers a transposed convolution with constant weights; returns false for others.
-pub(super) fn lower(
-    lowering: &mut Lowering<'_>,
-    layer: Layer<'_>,
-    op: &ops::ConvTranspose,
-) -> Result<bool, PlanError> {
+pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::ConvTranspose) -> Result<bool, PlanError> {
     let (Some(x), Some(w), Some(&y)) = (layer.input(0), layer.input(1), layer.node.outputs.first()) else {
         return Ok(false);
     };
@@ -26,7 +22,8 @@ pub(super) fn lower(
     let blocks = (kernel.blocks)(&problem, lowering.cpu);
     let sizes = vec![problem.oc, problem.ic, problem.kh, problem.kw, problem.groups];
     let form = Form { name: kernel.id.name, sizes };
-    let w = lowering.packed_f32(w, form, (kernel.packed_len)(&problem), |w, packed| (kernel.pack)(&problem, w, packed))?;
+    let w =
+        lowering.packed_f32(w, form, (kernel.packed_len)(&problem), |w, packed| (kernel.pack)(&problem, w, packed))?;
     let bias = bias.map_or(Ok(BufferId::NONE), |id| lowering.bias(id, problem.oc))?;
     let scratch = lowering.scratch((kernel.scratch_len)(&problem, &blocks, lowering.cpu.cores));
     let (x, y) = (lowering.buffer(x, Layout::Plain)?, lowering.make(y, Layout::Plain)?);
@@ -60,12 +57,13 @@ fn problem(
     let (&[sh, sw], &[dh, dw]) = (&*window.strides, &*window.dilations) else { return Ok(None) };
     let (&[top, left], &[bottom, right]) = (&*window.before, &*window.after) else { return Ok(None) };
     // The output is as long as its type says; what the pads leave open is padding of the output.
-    let span = |input: usize, stride: usize, kernel: usize, dilation: usize| (input - 1) * stride + (kernel - 1) * dilation + 1;
+    let span = |input: usize, stride: usize, kernel: usize, dilation: usize| {
+        (input - 1) * stride + (kernel - 1) * dilation + 1
+    };
     let extra = |out: usize, around: usize, span: usize| (out + around).checked_sub(span);
-    let (Some(eh), Some(ew)) = (
-        extra(oh, top + bottom, span(ih, sh, kh, dh)),
-        extra(ow, left + right, span(iw, sw, kw, dw)),
-    ) else {
+    let (Some(eh), Some(ew)) =
+        (extra(oh, top + bottom, span(ih, sh, kh, dh)), extra(ow, left + right, span(iw, sw, kw, dw)))
+    else {
         return Ok(None);
     };
     let problem = ConvTranspose2d {

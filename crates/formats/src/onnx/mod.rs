@@ -52,7 +52,11 @@ pub struct Report {
 /// one that is not valid.
 pub fn read(bytes: Bytes, folder: Option<&Path>) -> Result<Graph, ImportError> {
     let import = import::import(&bytes, folder)?;
-    if import.unsupported.is_empty() { Ok(import.graph) } else { Err(ImportError::Unsupported { nodes: import.unsupported }) }
+    if import.unsupported.is_empty() {
+        Ok(import.graph)
+    } else {
+        Err(ImportError::Unsupported { nodes: import.unsupported })
+    }
 }
 
 /// Reads a model and lists all that is not supported.

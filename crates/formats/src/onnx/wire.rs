@@ -211,9 +211,8 @@ impl Decode for String {
     fn decode(&mut self, field: &Field<'_>) -> Result<(), ImportError> {
         let range = field.range("a text")?;
         let bytes = field.message.data[range.clone()].to_vec();
-        *self = String::from_utf8(bytes).map_err(|error| {
-            malformed(range.start + error.utf8_error().valid_up_to(), "UTF-8", "another byte")
-        })?;
+        *self = String::from_utf8(bytes)
+            .map_err(|error| malformed(range.start + error.utf8_error().valid_up_to(), "UTF-8", "another byte"))?;
         Ok(())
     }
 }

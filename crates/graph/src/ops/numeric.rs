@@ -3,7 +3,7 @@
 
 use tilewise_tensor::{DType, Tensor, TensorError, bf16, f16, numel, strides};
 
-use super::support::{floats, from_floats, Positions};
+use super::support::{Positions, floats, from_floats};
 use super::{Arg, Args, Operator};
 use crate::{Dim, OpError, ValueType};
 

@@ -4,7 +4,7 @@ use tilewise_tensor::{DType, Tensor, numel};
 
 use super::numeric::{Numbers, output_type, reals, store_integers, store_reals};
 use super::spatial::{AutoPad, Window, window_dims};
-use super::support::{expect_float, operand, Positions};
+use super::support::{Positions, expect_float, operand};
 use super::{Arg, Args, Operator};
 use crate::attr::operator;
 use crate::{Dim, OpError, ValueType};

@@ -5,7 +5,7 @@ use tilewise_tensor::{DType, Tensor, Unary, broadcast, strides};
 use super::numeric::{Lines, expect_dtype, integers, output_type, reals};
 use super::qlinear::check_parameter;
 use super::quantize::{BYTES, store_levels};
-use super::support::{broadcast_dims, broadcast_positions, operand, optional, Positions, resolve_axis};
+use super::support::{Positions, broadcast_dims, broadcast_positions, operand, optional, resolve_axis};
 use super::{Arg, Args, Operator};
 use crate::attr::operator;
 use crate::{Dim, OpError, ValueType};

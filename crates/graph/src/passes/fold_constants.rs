@@ -43,7 +43,8 @@ fn compute(graph: &Graph, id: NodeId) -> Result<Option<Vec<Tensor>>, GraphError>
     let inputs: usize = constants.iter().flatten().map(|constant| constant.stored().bytes().len()).sum();
     let size = |ty: &ValueType| ty.numel()?.checked_mul(ty.dtype.size());
     let outputs: Option<usize> = node.outputs.iter().map(|&output| size(&graph.value(output).ty)).sum();
-    if !outputs.is_some_and(|outputs| outputs <= SMALL.max(GROWTH.saturating_mul(inputs))) {
+    let most = SMALL.max(GROWTH.saturating_mul(inputs));
+    if outputs.is_none_or(|outputs| outputs > most) {
         return Ok(None);
     }
     let fail = |source| graph.op_error(&node.name, &node.op, &node.inputs, source);

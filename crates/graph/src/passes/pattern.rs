@@ -2,8 +2,8 @@
 
 use tilewise_tensor::{DType, Unary as Function};
 
-use crate::ops::{Binary, BinaryFn, Unary};
-use crate::{Graph, Node, Op, ValueId};
+use crate::ops::{Binary, BinaryFn, Reduce, ReduceFn, Unary};
+use crate::{Dim, Graph, Node, Op, ValueId};
 
 /// Relative difference of two constants that mean the same number: f32 keeps 24 bits, exporters print 7 digits.
 const SAME: f64 = 1e-6;
@@ -65,26 +65,55 @@ pub(super) fn operand_of(graph: &Graph, id: ValueId, function: Function) -> Opti
     unary(graph, id).filter(|(f, _)| *f == function).map(|(_, x)| x)
 }
 
+/// True for what a function made that yields no number below zero.
+pub(super) fn is_nonnegative(graph: &Graph, id: ValueId) -> bool {
+    let Some((function, _)) = unary(graph, id) else { return false };
+    if let Function::Clip { lo, hi } = function {
+        return lo >= 0.0 && hi >= 0.0;
+    }
+    [Function::Relu, Function::Sigmoid, Function::Softplus, Function::Abs].contains(&function)
+}
+
 /// True for an f32 value whose rank is known to be that of `x`: scalars of a higher rank have not raised it.
 pub(super) fn is_f32_of_rank(graph: &Graph, id: ValueId, x: ValueId) -> bool {
     let (ty, other) = (&graph.value(id).ty, &graph.value(x).ty);
     ty.dtype == DType::F32 && ty.rank().is_some() && ty.rank() == other.rank()
 }
 
+/// True for two values of one element type whose lengths are known to be the same, by number or by symbol.
+pub(super) fn are_alike(graph: &Graph, a: ValueId, b: ValueId) -> bool {
+    let (a, b) = (&graph.value(a).ty, &graph.value(b).ty);
+    a == b && a.shape.as_ref().is_some_and(|shape| !shape.contains(&Dim::Unknown))
+}
+
+/// The operand and the axes, in order, of this reduction behind a value, and whether it keeps them with length 1.
+pub(super) fn reduction(graph: &Graph, id: ValueId, function: ReduceFn) -> Option<(ValueId, Vec<usize>, bool)> {
+    let (_, node) = graph.producer(id)?;
+    let Op::Reduce(Reduce { function: actual, keepdims, .. }) = node.op else { return None };
+    let x = input(node, 0)?;
+    let rank = graph.value(x).ty.rank()?;
+    // Without axes the meaning hangs on an attribute; no pattern is written so.
+    let axes = ints(graph, input(node, 1)?)?;
+    let mut axes: Vec<usize> =
+        axes.iter().map(|&axis| crate::ops::resolve_axis(axis, rank).ok()).collect::<Option<_>>()?;
+    axes.sort_unstable();
+    (actual == function && !axes.is_empty()).then_some((x, axes, keepdims))
+}
+
 /// A value as the product of a number and some values, whatever the order they were multiplied in.
-pub(super) struct Product {
+pub(super) struct Monomial {
     /// The number.
     pub(super) coefficient: f64,
     /// The values, sorted; a square has one twice.
     pub(super) factors: Vec<ValueId>,
 }
 
-impl Product {
+impl Monomial {
     /// Most nodes that are taken apart: no pattern has more, and long chains are not walked again and again.
     const MOST: usize = 6;
 
     /// Takes apart the multiplications and divisions by scalars behind a value.
-    pub(super) fn of(graph: &Graph, id: ValueId) -> Product {
+    pub(super) fn of(graph: &Graph, id: ValueId) -> Monomial {
         let (mut coefficient, mut factors) = (1.0, Vec::new());
         let mut open = vec![id];
         let mut taken = 0;
@@ -105,7 +134,7 @@ impl Product {
             }
         }
         factors.sort();
-        Product { coefficient, factors }
+        Monomial { coefficient, factors }
     }
 
     /// The other factor of a product of `coefficient`, `x` and one more.

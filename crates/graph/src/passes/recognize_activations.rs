@@ -2,7 +2,7 @@
 
 use tilewise_tensor::Unary as F;
 
-use super::pattern::{Product, binary, input, is_f32_of_rank, is_near, operand_of, scalar, unary, with_scalar};
+use super::pattern::{Monomial, binary, input, is_f32_of_rank, is_near, operand_of, scalar, unary, with_scalar};
 use super::rewriter::sweep;
 use crate::ops::{BinaryFn, Unary};
 use crate::{Graph, GraphError, Op, ValueId};
@@ -87,7 +87,7 @@ fn leaky_relu(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 
 /// `clip(x + b, 0, h) / h`.
 fn hard_sigmoid(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
-    let Product { coefficient, factors } = Product::of(graph, y);
+    let Monomial { coefficient, factors } = Monomial::of(graph, y);
     let &[clipped] = factors.as_slice() else { return None };
     let (x, shift, hi) = shifted_clip(graph, clipped)?;
     let function = F::HardSigmoid { alpha: coefficient as f32, beta: (shift * coefficient) as f32 };
@@ -105,14 +105,14 @@ fn shifted_clip(graph: &Graph, y: ValueId) -> Option<(ValueId, f64, f64)> {
 fn swish(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
     let product = two_factors(graph, y, 1.0)?;
     product.factors.iter().find_map(|&x| {
-        let inner = Product::of(graph, operand_of(graph, product.other(x)?, F::Sigmoid)?);
+        let inner = Monomial::of(graph, operand_of(graph, product.other(x)?, F::Sigmoid)?);
         (inner.factors == [x]).then_some((F::Swish { alpha: inner.coefficient as f32 }, x))
     })
 }
 
 /// `x clip(x + 3, 0, 6) / 6`, and x times the hard sigmoid that is the rest of it.
 fn hard_swish(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
-    let product = Product::of(graph, y);
+    let product = Monomial::of(graph, y);
     product.factors.iter().find_map(|&x| {
         let gate = product.other(x)?;
         let fits = if let Some((F::HardSigmoid { alpha, beta }, of)) = unary(graph, gate) {
@@ -138,7 +138,7 @@ fn mish(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 fn gelu(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
     let product = two_factors(graph, y, 0.5)?;
     product.factors.iter().find_map(|&x| {
-        let inner = Product::of(graph, operand_of(graph, one_plus(graph, product.other(x)?)?, F::Erf)?);
+        let inner = Monomial::of(graph, operand_of(graph, one_plus(graph, product.other(x)?)?, F::Erf)?);
         let fits = inner.factors == [x] && is_near(inner.coefficient, std::f64::consts::FRAC_1_SQRT_2);
         fits.then_some((F::Gelu, x))
     })
@@ -148,7 +148,7 @@ fn gelu(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 fn gelu_tanh(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
     let product = two_factors(graph, y, 0.5)?;
     product.factors.iter().find_map(|&x| {
-        let inner = Product::of(graph, operand_of(graph, one_plus(graph, product.other(x)?)?, F::Tanh)?);
+        let inner = Monomial::of(graph, operand_of(graph, one_plus(graph, product.other(x)?)?, F::Tanh)?);
         let fits = is_near(inner.coefficient, (2.0 / std::f64::consts::PI).sqrt())
             && match inner.factors[..] {
                 [sum] => binary(graph, sum, BinaryFn::Add)
@@ -167,7 +167,7 @@ fn softplus(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 
 /// True for `0.044715 x^exponent`.
 fn is_power(graph: &Graph, y: ValueId, x: ValueId, exponent: usize) -> bool {
-    let product = Product::of(graph, y);
+    let product = Monomial::of(graph, y);
     let power = |id| {
         let [base, exponent] = binary(graph, id, BinaryFn::Pow)?;
         Some((base, scalar(graph, exponent)?))
@@ -185,8 +185,8 @@ fn one_plus(graph: &Graph, y: ValueId) -> Option<ValueId> {
 }
 
 /// A product of `coefficient` and two values.
-fn two_factors(graph: &Graph, y: ValueId, coefficient: f64) -> Option<Product> {
-    let product = Product::of(graph, y);
+fn two_factors(graph: &Graph, y: ValueId, coefficient: f64) -> Option<Monomial> {
+    let product = Monomial::of(graph, y);
     (product.factors.len() == 2 && is_near(product.coefficient, coefficient)).then_some(product)
 }
 

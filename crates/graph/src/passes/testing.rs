@@ -4,7 +4,7 @@ use tilewise_tensor::{DType, Tensor, difference};
 
 use crate::{Dim, Graph, GraphError, evaluate};
 
-/// A network and what a pass makes of it. Blanks around lines do not count.
+/// A network and what a pass makes of it. Blanks around lines and the places of constants do not count.
 pub(super) struct Case<'a> {
     pub(super) what: &'a str,
     pub(super) before: &'a str,
@@ -28,24 +28,19 @@ fn failure(run: fn(&mut Graph) -> Result<usize, GraphError>, case: &Case<'_>) ->
     let mut graph = before.clone();
     let changed = run(&mut graph).unwrap_or_else(|error| panic!("{}: {error}", case.what));
     graph.verify().unwrap_or_else(|error| panic!("{}: {error}\n{graph}", case.what));
-    let (actual, expected) = (graph.to_string(), trimmed(case.after));
+    let (actual, expected) = (graph.to_string(), parse(case.after).to_string());
     if actual != expected {
         return Some(format!("{}: expected\n{expected}got\n{actual}", case.what));
     }
-    if (changed == 0) != (trimmed(case.before) == expected) {
+    if (changed == 0) != (before.to_string() == expected) {
         return Some(format!("{}: {changed} changes reported", case.what));
     }
     same_results(&before, &graph).err().map(|why| format!("{}: {why}", case.what))
 }
 
-/// Parses a text whose lines may be indented.
+/// Parses a text that is known to be right.
 pub(super) fn parse(text: &str) -> Graph {
-    trimmed(text).parse().unwrap_or_else(|error| panic!("{error} in\n{text}"))
-}
-
-pub(super) fn trimmed(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.map(|line| format!("{line}\n")).collect()
+    text.parse().unwrap_or_else(|error| panic!("{error} in\n{text}"))
 }
 
 /// Evaluates both graphs on the same random inputs; symbols stand for 2.

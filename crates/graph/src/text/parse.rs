@@ -310,8 +310,10 @@ fn tensor(dtype: DType, shape: &[usize], text: &str) -> Result<Tensor, String> {
 fn fill(dtype: DType, shape: &[usize], count: usize) -> Result<Tensor, String> {
     let unsigned = matches!(dtype, DType::U64 | DType::U32 | DType::U16 | DType::U8 | DType::Bool);
     let value = |i: usize| {
-        // Multiplicative hashing (Knuth, TAOCP 6.4): the top bits of i times 2^64 over the golden ratio.
-        let hash = ((i + 1) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_mul(2 * count as u64 + 1);
+        // The finalizer of SplitMix64 (Steele, Lea and Flood, 2014) over the steps of its generator.
+        let step = (i as u64 + 1).wrapping_add((count as u64) << 32).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = (step ^ (step >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let hash = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         let whole = ((hash >> 40) % 17) as f32 - 8.0;
         if dtype.is_float() {
             whole / 32.0

@@ -109,7 +109,7 @@ fn shown_type(ty: &ValueType) -> String {
         Dim::Symbol(name) if !is_bare(name) || name.starts_with(|c: char| "?*".contains(c) || c.is_ascii_digit()) => {
             Dim::Symbol(format!("{name:?}").into())
         }
-        dim => dim.clone(),
+        Dim::Known(_) | Dim::Symbol(_) | Dim::Unknown => dim.clone(),
     };
     let shape = ty.shape.as_ref().map(|shape| shape.iter().map(symbol).collect());
     ValueType { dtype: ty.dtype, shape }.to_string()

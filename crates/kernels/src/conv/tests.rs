@@ -247,7 +247,9 @@ fn choices_are_the_ones_written_down() {
 
 #[test]
 fn groups_narrower_than_a_vector_go_by_way_of_columns() {
-    for p in [Conv2d { groups: 8, ..conv(64, [28, 28], 64, [3, 3]) }, Conv2d { groups: 2, ..conv(6, [8, 8], 6, [3, 3]) }] {
+    for p in
+        [Conv2d { groups: 8, ..conv(64, [28, 28], 64, [3, 3]) }, Conv2d { groups: 2, ..conv(6, [8, 8], 6, [3, 3]) }]
+    {
         let (row, _) = choose(&p, &cpu(Tier::Avx512, 1)).unwrap();
         assert_eq!((row.id.op, row.id.tier), ("conv-im2col", Tier::Avx512), "{p}");
     }

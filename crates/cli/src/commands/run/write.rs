@@ -38,7 +38,8 @@ impl Writer {
     pub(super) fn new(format: Format, path: Option<&Path>) -> Result<Self> {
         Ok(match format {
             Format::Table => {
-                let columns = [("photo", Align::Left), ("", Align::Right), ("label", Align::Left), ("class", Align::Right)];
+                let columns =
+                    [("photo", Align::Left), ("", Align::Right), ("label", Align::Left), ("class", Align::Right)];
                 Writer::Table(Table::new(&columns), sink(path)?)
             }
             Format::Json => Writer::Json(sink(path)?),
