@@ -11,13 +11,13 @@ mod layout;
 mod movement;
 mod norm;
 mod pool;
+mod resize;
 mod transposed;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tilewise_graph::{Graph, Node, NodeId, Op, OpError, ValueId, ops};
-use tilewise_kernels::pool::PoolKind;
+use tilewise_graph::{Graph, Node, NodeId, Op, ValueId, ops};
 use tilewise_kernels::reduce::ReduceOp;
 use tilewise_kernels::{Cpu, Unary};
 use tilewise_tensor::{AlignedBuffer, DType};
@@ -180,13 +180,13 @@ impl<'a> Lowering<'a> {
         let values = layer.node.inputs.iter().flatten().chain(&layer.node.outputs);
         let fixed = values.clone().all(|&value| !self.is_dynamic(value));
         let f32s = values.clone().all(|&value| self.graph.value(value).ty.dtype == DType::F32);
-        let lowered = fixed && (self.move_elements(layer)? || (f32s && self.compute(layer)?));
-        if lowered { Ok(()) } else { interpret::lower(self, layer) }
+        if fixed && self.lower(layer, f32s)? { Ok(()) } else { interpret::lower(self, layer) }
     }
 
-    /// Lowers an operator that only moves elements, of any type; false for others.
-    fn move_elements(&mut self, layer: Layer<'_>) -> Result<bool, PlanError> {
+    /// Lowers an operator whose shapes are known; false where it has no kernel, or none for other types than f32.
+    fn lower(&mut self, layer: Layer<'_>, f32s: bool) -> Result<bool, PlanError> {
         match &layer.node.op {
+            // What moves elements moves those of any type.
             Op::Reshape(_) | Op::Flatten(_) | Op::Squeeze(_) | Op::Unsqueeze(_) => self.rename(layer, Layout::Plain),
             Op::Dropout(_) | Op::Unary(ops::Unary(Unary::Identity)) => {
                 let layout = layer.input(0).map_or(Layout::Plain, |id| self.home(id));
@@ -196,39 +196,86 @@ impl<'a> Lowering<'a> {
             Op::Slice(_) => movement::lower_slice(self, layer),
             Op::Split(op) => movement::lower_split(self, layer, op),
             Op::Transpose(op) => movement::lower_transpose(self, layer, op),
-            _ => Ok(false),
-        }
-    }
-
-    /// Lowers an operator on f32 that has a kernel; false for others.
-    fn compute(&mut self, layer: Layer<'_>) -> Result<bool, PlanError> {
-        let input = layer.input(0).map(|id| self.shape(id)).unwrap_or_default();
-        let spatial = input.get(2..).unwrap_or_default();
-        let window = |window: Result<ops::Window, OpError>| window.map_err(|error| self.fail(layer, error));
-        match &layer.node.op {
+            Op::Reduce(op) => pool::lower_reduce(self, layer, op),
+            Op::Resize(op) => resize::lower(self, layer, op),
+            _ if !f32s => Ok(false),
             Op::Conv(op) => conv::lower(self, layer, op),
             Op::ConvTranspose(op) => transposed::lower(self, layer, op),
             Op::Gemm(op) => gemm::lower_gemm(self, layer, op),
             Op::MatMul(op) => gemm::lower_matmul(self, layer, op),
             Op::Unary(op) => eltwise::lower_unary(self, layer, op.0),
             Op::Binary(op) => eltwise::lower_binary(self, layer, op.0),
-            Op::MaxPool(op) => {
-                let window = window(op.window(spatial))?;
-                pool::lower_window(self, layer, PoolKind::Max, &window, false)
-            }
-            Op::AveragePool(op) => {
-                let window = window(op.window(spatial))?;
-                pool::lower_window(self, layer, PoolKind::Average, &window, op.count_include_pad)
-            }
+            Op::MaxPool(op) => pool::lower_max(self, layer, op),
+            Op::AveragePool(op) => pool::lower_average(self, layer, op),
             Op::GlobalAveragePool(_) => pool::lower_global(self, layer, ReduceOp::Mean),
             Op::GlobalMaxPool(_) => pool::lower_global(self, layer, ReduceOp::Max),
-            Op::Reduce(op) => pool::lower_reduce(self, layer, op),
             Op::Softmax(op) => norm::lower_softmax(self, layer, op.axis, op.flattened, false),
             Op::LogSoftmax(op) => norm::lower_softmax(self, layer, op.axis, op.flattened, true),
             Op::LRN(op) => norm::lower_lrn(self, layer, op),
             Op::LayerNormalization(op) => norm::lower_layer(self, layer, op),
             Op::InstanceNormalization(op) => norm::lower_instance(self, layer, op),
-            _ => Ok(false),
+            // No kernel yet: interpreted.
+            Op::ArgMax(_)
+            | Op::ArgMin(_)
+            | Op::BatchNormalization(_)
+            | Op::Cast(_)
+            | Op::Celu(_)
+            | Op::Clamp(_)
+            | Op::Compare(_)
+            | Op::Compress(_)
+            | Op::ConstantOfShape(_)
+            | Op::ConvInteger(_)
+            | Op::CumSum(_)
+            | Op::DepthToSpace(_)
+            | Op::DequantizeLinear(_)
+            | Op::DynamicQuantizeLinear(_)
+            | Op::Expand(_)
+            | Op::EyeLike(_)
+            | Op::Gather(_)
+            | Op::GatherElements(_)
+            | Op::GatherND(_)
+            | Op::GlobalLpPool(_)
+            | Op::GridSample(_)
+            | Op::GroupNormalization(_)
+            | Op::Hardmax(_)
+            | Op::IsInf(_)
+            | Op::IsNaN(_)
+            | Op::Logic(_)
+            | Op::LpNormalization(_)
+            | Op::LpPool(_)
+            | Op::MatMulInteger(_)
+            | Op::MeanVarianceNormalization(_)
+            | Op::NonMaxSuppression(_)
+            | Op::NonZero(_)
+            | Op::Not(_)
+            | Op::OneHot(_)
+            | Op::Pad(_)
+            | Op::QLinearAdd(_)
+            | Op::QLinearConcat(_)
+            | Op::QLinearConv(_)
+            | Op::QLinearGlobalAveragePool(_)
+            | Op::QLinearLeakyRelu(_)
+            | Op::QLinearMatMul(_)
+            | Op::QLinearMul(_)
+            | Op::QLinearSigmoid(_)
+            | Op::QuantizeLinear(_)
+            | Op::RMSNormalization(_)
+            | Op::Range(_)
+            | Op::ReverseSequence(_)
+            | Op::RoiAlign(_)
+            | Op::ScatterElements(_)
+            | Op::ScatterND(_)
+            | Op::Shape(_)
+            | Op::Shrink(_)
+            | Op::Sign(_)
+            | Op::Size(_)
+            | Op::SpaceToDepth(_)
+            | Op::ThresholdedRelu(_)
+            | Op::Tile(_)
+            | Op::TopK(_)
+            | Op::Trig(_)
+            | Op::Trilu(_)
+            | Op::Where(_) => Ok(false),
         }
     }
 

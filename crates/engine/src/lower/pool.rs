@@ -5,12 +5,33 @@ use tilewise_kernels::conv::Layout as Planes;
 use tilewise_kernels::pool::{self, Pool2d, PoolKind};
 use tilewise_kernels::reduce::{self, Reduce, ReduceOp};
 use tilewise_kernels::{Ctx, Pads};
+use tilewise_tensor::DType;
 
 use super::{Layer, Layout, Lowering, NewStep};
 use crate::PlanError;
 
-/// Lowers pooling over two axes; returns false for others, and where the indices of the maxima are read.
-pub(super) fn lower_window(
+/// Lowers maxima under a window; returns false where their indices are read, and for other than two axes.
+pub(super) fn lower_max(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::MaxPool) -> Result<bool, PlanError> {
+    let window = op.window(&spatial(lowering, layer)).map_err(|error| lowering.fail(layer, error))?;
+    lower_window(lowering, layer, PoolKind::Max, &window, false)
+}
+
+/// Lowers means under a window; returns false for other than two axes.
+pub(super) fn lower_average(
+    lowering: &mut Lowering<'_>,
+    layer: Layer<'_>,
+    op: &ops::AveragePool,
+) -> Result<bool, PlanError> {
+    let window = op.window(&spatial(lowering, layer)).map_err(|error| lowering.fail(layer, error))?;
+    lower_window(lowering, layer, PoolKind::Average, &window, op.count_include_pad)
+}
+
+fn spatial(lowering: &Lowering<'_>, layer: Layer<'_>) -> Vec<usize> {
+    let shape = layer.input(0).map(|id| lowering.shape(id)).unwrap_or_default();
+    shape.get(2..).unwrap_or_default().to_vec()
+}
+
+fn lower_window(
     lowering: &mut Lowering<'_>,
     layer: Layer<'_>,
     kind: PoolKind,
@@ -70,6 +91,9 @@ pub(super) fn lower_global(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: Re
 /// Lowers a reduction over axes that stand side by side; returns false for others.
 pub(super) fn lower_reduce(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Reduce) -> Result<bool, PlanError> {
     let (Some(x), Some(&y)) = (layer.input(0), layer.node.outputs.first()) else { return Ok(false) };
+    if lowering.graph.value(x).ty.dtype != DType::F32 {
+        return Ok(false);
+    }
     let shape = lowering.shape(x);
     let axes = match layer.input(1) {
         None if op.noop_with_empty_axes => return Ok(false),

@@ -27,11 +27,11 @@ impl Memory<'_> {
         let (shared, exclusive) = carve(self.bytes, ranges);
         let places = self.places;
         let read = |id: BufferId| match &places[id.index()] {
-            Place::Constant(buffer) => bytemuck::cast_slice(buffer.bytes()),
-            Place::Arena(range) => bytemuck::cast_slice(shared.get(range.clone())),
+            Place::Constant(buffer) => typed(buffer.bytes()),
+            Place::Arena(range) => typed(shared.get(range.clone())),
             Place::Dynamic(_) => &[],
         };
-        (reads.map(read), exclusive.map(|bytes| bytemuck::cast_slice_mut(bytes)))
+        (reads.map(read), exclusive.map(typed_mut))
     }
 
     /// The bytes of a buffer whose size is planned.
@@ -42,6 +42,15 @@ impl Memory<'_> {
             Place::Dynamic(_) => &[],
         }
     }
+}
+
+/// Bytes as elements. Buffers are aligned for all of them, but for the empty slice, which stands nowhere.
+fn typed<T: Element>(bytes: &[u8]) -> &[T] {
+    if bytes.is_empty() { &[] } else { bytemuck::cast_slice(bytes) }
+}
+
+fn typed_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
+    if bytes.is_empty() { &mut [] } else { bytemuck::cast_slice_mut(bytes) }
 }
 
 /// The parts of the arena that no write touches.

@@ -1,0 +1,99 @@
+//! Compiled networks against the reference interpreter: every tier, one and two threads, alone and in a batch.
+
+mod support;
+
+use support::{NETWORKS, compile, inputs, machines, network, run, specialized};
+use tilewise_engine::Schedule;
+use tilewise_graph::evaluate;
+use tilewise_tensor::{Tensor, difference};
+
+#[test]
+fn compiled_networks_equal_the_reference_on_every_tier() {
+    let mut failures = Vec::new();
+    for (name, text) in NETWORKS {
+        let source = network(text);
+        let graph = specialized(&source, 2);
+        let inputs = inputs(&graph, 11);
+        let expected = evaluate(&source, &inputs).unwrap();
+        for cpu in machines() {
+            for threads in [1, 2] {
+                let actual = run(&compile(&graph, &cpu, threads), &inputs, threads);
+                for (i, (actual, expected)) in actual.iter().zip(&expected).enumerate() {
+                    let (actual, expected) = (actual.values::<f32>().unwrap(), expected.values::<f32>().unwrap());
+                    let range = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
+                    let d = difference(&actual, &expected, 2e-6 * f64::from(range), 1e-5);
+                    if d.outside > 0 {
+                        failures.push(format!("{name}, output {i}, {}, {threads} threads: {d:?}", cpu.tier));
+                    }
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn no_operator_of_the_test_networks_is_interpreted() {
+    for (name, text) in NETWORKS {
+        let graph = specialized(&network(text), 1);
+        for step in compile(&graph, &machines()[0], 1).steps() {
+            assert_ne!(step.kernel, "interpreted", "{name}: {}", step.layer);
+        }
+    }
+}
+
+#[test]
+fn results_are_bit_identical_over_threads_and_batch_places() {
+    for (name, text) in NETWORKS {
+        let source = network(text);
+        let (one, three) = (specialized(&source, 1), specialized(&source, 3));
+        let batch = inputs(&three, 5);
+        for cpu in machines() {
+            let together = run(&compile(&three, &cpu, 2), &batch, 2);
+            let alone: Vec<Vec<Tensor>> = (0..3)
+                .map(|i| {
+                    let image: Vec<Tensor> = batch.iter().map(|tensor| part(tensor, i, 3)).collect();
+                    run(&compile(&one, &cpu, 1), &image, 1)
+                })
+                .collect();
+            for (i, outputs) in alone.iter().enumerate() {
+                for (output, expected) in together.iter().zip(outputs) {
+                    let same = part(output, i, 3).bytes()[..] == expected.bytes()[..];
+                    assert!(same, "{name}, image {i} of 3, {}", cpu.tier);
+                }
+            }
+        }
+    }
+}
+
+/// The `i`th of `n` equal parts along the first axis.
+fn part(tensor: &Tensor, i: usize, n: usize) -> Tensor {
+    let values = tensor.values::<f32>().unwrap();
+    let len = values.len() / n;
+    let shape: Vec<usize> = [tensor.shape()[0] / n].iter().chain(&tensor.shape()[1..]).copied().collect();
+    Tensor::from_slice(&shape, &values[i * len..(i + 1) * len]).unwrap()
+}
+
+#[test]
+fn schedules_parse_back_and_change_no_bit() {
+    for (name, text) in NETWORKS {
+        let graph = specialized(&network(text), 1);
+        let inputs = inputs(&graph, 3);
+        let cpu = machines().pop().unwrap().with_cores(1);
+        let plan = compile(&graph, &cpu, 1);
+        let text = plan.schedule().to_string();
+        let parsed: Schedule = text.parse().unwrap();
+        assert_eq!(parsed.to_string(), text, "{name}");
+        // Blocks of another size: one row, one channel block at a time.
+        let cut: String = text.lines().map(|line| cut_blocks(line) + "\n").collect();
+        let other = tilewise_engine::plan::compile(&graph, &cut.parse().unwrap(), &cpu, &Default::default()).unwrap();
+        let pairs = run(&plan, &inputs, 1).into_iter().zip(run(&other, &inputs, 1));
+        assert!(pairs.into_iter().all(|(a, b)| a.bytes()[..] == b.bytes()[..]), "{name}: {cut}");
+    }
+}
+
+/// A line of a schedule with the smallest number of rows in a task.
+fn cut_blocks(line: &str) -> String {
+    let words = line.split(' ').map(|word| if word.starts_with("rows=") { "rows=1" } else { word });
+    words.collect::<Vec<_>>().join(" ")
+}
