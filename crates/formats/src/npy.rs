@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read};
 use std::path::{Path, PathBuf};
 
-use npyz::npz::{NpzArchive, NpzWriter, array_name_from_file_name};
-use npyz::zip::write::FileOptions;
 use npyz::{Endianness, NpyHeader, Order, TypeChar, WriterBuilder};
 use tilewise_tensor::{AlignedBuffer, DType, Tensor, bf16, numel, strides};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// Why a file of tensors could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -49,13 +49,13 @@ pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, NpyError> {
     if start != *b"PK\x03\x04" && start != *b"PK\x05\x06" {
         return Ok(vec![(String::new(), array(&mut file).map_err(bad(String::new()))?)]);
     }
-    let mut archive = NpzArchive::new(file).map_err(io_error)?;
-    let zip = archive.zip_archive();
+    let mut zip = ZipArchive::new(file).map_err(|error| io_error(error.into()))?;
     let mut names = BTreeSet::new();
     let mut out = Vec::new();
     for index in 0..zip.len() {
         let mut member = zip.by_index(index).map_err(|error| io_error(error.into()))?;
-        let Some(name) = array_name_from_file_name(member.name()).map(str::to_owned) else { continue };
+        let member_name = member.name().map_err(|error| io_error(error.into()))?.into_owned();
+        let Some(name) = member_name.strip_suffix(".npy").map(str::to_owned) else { continue };
         let bad = bad(format!("array '{}': ", name.escape_debug()));
         if !names.insert(name.clone()) {
             return Err(bad("a second one of this name".to_owned()));
@@ -73,18 +73,19 @@ pub fn read(path: &Path) -> Result<Vec<(String, Tensor)>, NpyError> {
 pub fn write_npz(path: &Path, arrays: &[(&str, &Tensor)]) -> Result<(), NpyError> {
     let io_error = |source| NpyError::Io { path: path.to_path_buf(), source };
     let file = BufWriter::new(File::create(path).map_err(io_error)?);
-    let mut npz = NpzWriter::new(file);
+    let mut npz = ZipWriter::new(file);
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
     for (name, tensor) in arrays {
         let bad = |reason| NpyError::Array { path: path.to_path_buf(), array: format!("array '{name}': "), reason };
         let tensor = &widened(tensor).map_err(|error| bad(error.to_string()))?;
         let shape: Vec<u64> = tensor.shape().iter().map(|&n| n as u64).collect();
         let dtype: npyz::TypeStr = type_text(tensor.dtype()).parse().map_err(|_| bad("no type".to_owned()))?;
-        let options = FileOptions::default().compression_method(npyz::zip::CompressionMethod::Stored).large_file(true);
-        let writer = npz.array::<u8>(name, options).map_err(io_error)?;
+        npz.start_file(format!("{name}.npy"), options).map_err(|error| io_error(error.into()))?;
+        let writer = npyz::WriteOptions::<u8>::new().writer(&mut npz);
         let writer = writer.dtype(npyz::DType::Plain(dtype)).shape(&shape).write_header_only().map_err(io_error)?;
         io::Write::write_all(writer, tensor.bytes()).map_err(io_error)?;
     }
-    npz.zip_writer().finish().map_err(|error| io_error(error.into()))?;
+    npz.finish().map_err(|error| io_error(error.into()))?;
     Ok(())
 }
 

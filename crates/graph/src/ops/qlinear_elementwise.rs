@@ -146,7 +146,7 @@ of_one! {
 /// The positions of the elements that broadcasting brings together.
 fn pairs(a: &[usize], b: &[usize]) -> Vec<(usize, usize)> {
     let shape = broadcast(a, b).unwrap_or_default();
-    broadcast_positions(a, &shape).into_iter().zip(broadcast_positions(b, &shape)).collect()
+    broadcast_positions(a, &shape).zip(broadcast_positions(b, &shape)).collect()
 }
 
 impl QLinearGlobalAveragePool {

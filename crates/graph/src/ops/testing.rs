@@ -159,12 +159,20 @@ fn odd_tensors() -> Vec<Tensor> {
 /// An operator of each name, with whatever attributes it must have.
 fn every_operator() -> Vec<Op> {
     let build = |name: &&'static str| {
-        let given = [("axis", "1"), ("blocksize", "2"), ("num_outputs", "2"), ("to", "i64")];
+        let text = |text: &str| Attr::Str(text.to_owned());
+        let given = [
+            ("axis", Attr::Int(1)),
+            ("blocksize", Attr::Int(2)),
+            ("num_outputs", Attr::Int(2)),
+            ("to", text("i64")),
+            ("kernel_shape", Attr::Ints(vec![2, 1])),
+            ("num_groups", Attr::Int(2)),
+            ("size", Attr::Int(3)),
+        ];
         (0..1 << given.len()).find_map(|chosen| {
             let mut attrs = AttrMap::default();
             for (_, (name, value)) in given.iter().enumerate().filter(|(i, _)| chosen >> i & 1 == 1) {
-                let attr = value.parse().map_or_else(|_| Attr::Str((*value).to_owned()), Attr::Int);
-                attrs.0.insert((*name).to_owned(), attr);
+                attrs.0.insert((*name).to_owned(), value.clone());
             }
             Op::read(name, &mut attrs)?.ok()
         })

@@ -2,6 +2,7 @@
 
 use tilewise_tensor::{DType, Unary as Function};
 
+use super::rewriter::Rewriter;
 use crate::ops::{Binary, BinaryFn, Reduce, ReduceFn, Unary};
 use crate::{Dim, Graph, Node, Op, ValueId};
 
@@ -112,29 +113,46 @@ impl Monomial {
     /// Most nodes that are taken apart: no pattern has more, and long chains are not walked again and again.
     const MOST: usize = 6;
 
-    /// Takes apart the multiplications and divisions by scalars behind a value.
-    pub(super) fn of(graph: &Graph, id: ValueId) -> Monomial {
-        let (mut coefficient, mut factors) = (1.0, Vec::new());
-        let mut open = vec![id];
+    /// Takes apart the product that `id` is, and products within that nothing else reads.
+    pub(super) fn of(graph: &Rewriter<'_>, id: ValueId) -> Monomial {
+        let mut monomial = Monomial { coefficient: 1.0, factors: Vec::new() };
+        let parts = monomial.split(graph, id).unwrap_or_else(|| vec![id]);
+        monomial.expand(graph, parts);
+        monomial
+    }
+
+    /// Takes apart a part of a pattern: what something else reads too, such as the operand of the whole pattern, is
+    /// a factor as it stands, even where it is a product itself.
+    pub(super) fn within(graph: &Rewriter<'_>, id: ValueId) -> Monomial {
+        let mut monomial = Monomial { coefficient: 1.0, factors: Vec::new() };
+        monomial.expand(graph, vec![id]);
+        monomial
+    }
+
+    fn expand(&mut self, graph: &Rewriter<'_>, mut open: Vec<ValueId>) {
         let mut taken = 0;
         while let Some(id) = open.pop() {
             taken += 1;
-            if taken > Self::MOST {
-                factors.push(id);
-            } else if let Some((x, s)) = with_scalar(graph, id, BinaryFn::Mul) {
-                coefficient *= s;
-                open.push(x);
-            } else if let Some((x, s)) = divided(graph, id) {
-                coefficient /= s;
-                open.push(x);
-            } else if let Some(pair) = binary(graph, id, BinaryFn::Mul) {
-                open.extend(pair);
-            } else {
-                factors.push(id);
+            let may = taken <= Self::MOST && graph.is_read_once(id);
+            match if may { self.split(graph, id) } else { None } {
+                Some(parts) => open.extend(parts),
+                None => self.factors.push(id),
             }
         }
-        factors.sort();
-        Monomial { coefficient, factors }
+        self.factors.sort();
+    }
+
+    /// The factors of one product, a number among them taken into the coefficient.
+    fn split(&mut self, graph: &Graph, id: ValueId) -> Option<Vec<ValueId>> {
+        if let Some((x, s)) = with_scalar(graph, id, BinaryFn::Mul) {
+            self.coefficient *= s;
+            return Some(vec![x]);
+        }
+        if let Some([x, by]) = binary(graph, id, BinaryFn::Div) {
+            self.coefficient /= f64::from(scalar(graph, by)?);
+            return Some(vec![x]);
+        }
+        binary(graph, id, BinaryFn::Mul).map(Vec::from)
     }
 
     /// The other factor of a product of `coefficient`, `x` and one more.
@@ -145,10 +163,4 @@ impl Monomial {
             _ => None,
         }
     }
-}
-
-/// The operand and the constant of a division by a scalar.
-fn divided(graph: &Graph, id: ValueId) -> Option<(ValueId, f64)> {
-    let [x, by] = binary(graph, id, BinaryFn::Div)?;
-    Some((x, scalar(graph, by)?.into()))
 }

@@ -3,12 +3,12 @@
 use tilewise_tensor::Unary as F;
 
 use super::pattern::{Monomial, binary, input, is_f32_of_rank, is_near, operand_of, scalar, unary, with_scalar};
-use super::rewriter::sweep;
+use super::rewriter::{Rewriter, sweep};
 use crate::ops::{BinaryFn, Unary};
 use crate::{Graph, GraphError, Op, ValueId};
 
 /// A form of a function: `y` is `function` of the value returned.
-type Rule = fn(&Graph, y: ValueId) -> Option<(F, ValueId)>;
+type Rule = fn(&Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)>;
 
 /// The forms, in the order they are tried at each node. Nodes are visited after what they read, so that a form may
 /// contain functions that others recognize.
@@ -44,7 +44,7 @@ fn limits(function: F) -> Option<(f32, f32)> {
 }
 
 /// Clamp with constant limits, and the larger or smaller of a value and a number.
-fn clamp(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
+fn clamp(graph: &Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)> {
     if let Some((x, lo)) = with_scalar(graph, y, BinaryFn::Max) {
         return Some((limit(lo as f32, f32::INFINITY), x));
     }
@@ -60,7 +60,7 @@ fn clamp(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 }
 
 /// Limits within limits, and limits under another name.
-fn limits_of_limits(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
+fn limits_of_limits(graph: &Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)> {
     let (outer, x) = unary(graph, y)?;
     let (lo, hi) = limits(outer).filter(|(lo, hi)| lo <= hi)?;
     if let Some((inner, x)) = unary(graph, x)
@@ -73,7 +73,7 @@ fn limits_of_limits(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 }
 
 /// `max(x, alpha x)` with alpha in 0..1, and PRelu with one slope for all.
-fn leaky_relu(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
+fn leaky_relu(graph: &Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)> {
     if let Some([x, slope]) = binary(graph, y, BinaryFn::PRelu) {
         return Some((F::LeakyRelu { alpha: scalar(graph, slope)? }, x));
     }
@@ -86,7 +86,7 @@ fn leaky_relu(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 }
 
 /// `clip(x + b, 0, h) / h`.
-fn hard_sigmoid(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
+fn hard_sigmoid(graph: &Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)> {
     let Monomial { coefficient, factors } = Monomial::of(graph, y);
     let &[clipped] = factors.as_slice() else { return None };
     let (x, shift, hi) = shifted_clip(graph, clipped)?;
@@ -95,23 +95,23 @@ fn hard_sigmoid(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 }
 
 /// The x, b and h of `clip(x + b, 0, h)`.
-fn shifted_clip(graph: &Graph, y: ValueId) -> Option<(ValueId, f64, f64)> {
+fn shifted_clip(graph: &Rewriter<'_>, y: ValueId) -> Option<(ValueId, f64, f64)> {
     let (F::Clip { lo: 0.0, hi }, shifted) = unary(graph, y)? else { return None };
     let (x, shift) = with_scalar(graph, shifted, BinaryFn::Add)?;
     (hi.is_finite() && hi > 0.0).then_some((x, shift, hi.into()))
 }
 
 /// `x sigmoid(alpha x)`.
-fn swish(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
+fn swish(graph: &Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)> {
     let product = two_factors(graph, y, 1.0)?;
     product.factors.iter().find_map(|&x| {
-        let inner = Monomial::of(graph, operand_of(graph, product.other(x)?, F::Sigmoid)?);
+        let inner = Monomial::within(graph, operand_of(graph, product.other(x)?, F::Sigmoid)?);
         (inner.factors == [x]).then_some((F::Swish { alpha: inner.coefficient as f32 }, x))
     })
 }
 
 /// `x clip(x + 3, 0, 6) / 6`, and x times the hard sigmoid that is the rest of it.
-fn hard_swish(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
+fn hard_swish(graph: &Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)> {
     let product = Monomial::of(graph, y);
     product.factors.iter().find_map(|&x| {
         let gate = product.other(x)?;
@@ -126,7 +126,7 @@ fn hard_swish(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 }
 
 /// `x tanh(softplus(x))`.
-fn mish(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
+fn mish(graph: &Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)> {
     let product = two_factors(graph, y, 1.0)?;
     product.factors.iter().find_map(|&x| {
         let inner = operand_of(graph, product.other(x)?, F::Tanh)?;
@@ -135,20 +135,20 @@ fn mish(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 }
 
 /// `x (1 + erf(x / sqrt 2)) / 2`.
-fn gelu(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
+fn gelu(graph: &Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)> {
     let product = two_factors(graph, y, 0.5)?;
     product.factors.iter().find_map(|&x| {
-        let inner = Monomial::of(graph, operand_of(graph, one_plus(graph, product.other(x)?)?, F::Erf)?);
+        let inner = Monomial::within(graph, operand_of(graph, one_plus(graph, product.other(x)?)?, F::Erf)?);
         let fits = inner.factors == [x] && is_near(inner.coefficient, std::f64::consts::FRAC_1_SQRT_2);
         fits.then_some((F::Gelu, x))
     })
 }
 
 /// `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2`, the cube as a power or as products.
-fn gelu_tanh(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
+fn gelu_tanh(graph: &Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)> {
     let product = two_factors(graph, y, 0.5)?;
     product.factors.iter().find_map(|&x| {
-        let inner = Monomial::of(graph, operand_of(graph, one_plus(graph, product.other(x)?)?, F::Tanh)?);
+        let inner = Monomial::within(graph, operand_of(graph, one_plus(graph, product.other(x)?)?, F::Tanh)?);
         let fits = is_near(inner.coefficient, (2.0 / std::f64::consts::PI).sqrt())
             && match inner.factors[..] {
                 [sum] => binary(graph, sum, BinaryFn::Add)
@@ -160,14 +160,14 @@ fn gelu_tanh(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
 }
 
 /// `ln(1 + exp(x))`.
-fn softplus(graph: &Graph, y: ValueId) -> Option<(F, ValueId)> {
+fn softplus(graph: &Rewriter<'_>, y: ValueId) -> Option<(F, ValueId)> {
     let power = one_plus(graph, operand_of(graph, y, F::Log)?)?;
     Some((F::Softplus, operand_of(graph, power, F::Exp)?))
 }
 
 /// True for `0.044715 x^exponent`.
-fn is_power(graph: &Graph, y: ValueId, x: ValueId, exponent: usize) -> bool {
-    let product = Monomial::of(graph, y);
+fn is_power(graph: &Rewriter<'_>, y: ValueId, x: ValueId, exponent: usize) -> bool {
+    let product = Monomial::within(graph, y);
     let power = |id| {
         let [base, exponent] = binary(graph, id, BinaryFn::Pow)?;
         Some((base, scalar(graph, exponent)?))
@@ -180,12 +180,12 @@ fn is_power(graph: &Graph, y: ValueId, x: ValueId, exponent: usize) -> bool {
 }
 
 /// The other term of a sum with 1.
-fn one_plus(graph: &Graph, y: ValueId) -> Option<ValueId> {
+fn one_plus(graph: &Rewriter<'_>, y: ValueId) -> Option<ValueId> {
     with_scalar(graph, y, BinaryFn::Add).filter(|&(_, one)| one == 1.0).map(|(x, _)| x)
 }
 
 /// A product of `coefficient` and two values.
-fn two_factors(graph: &Graph, y: ValueId, coefficient: f64) -> Option<Monomial> {
+fn two_factors(graph: &Rewriter<'_>, y: ValueId, coefficient: f64) -> Option<Monomial> {
     let product = Monomial::of(graph, y);
     (product.factors.len() == 2 && is_near(product.coefficient, coefficient)).then_some(product)
 }
@@ -256,6 +256,27 @@ mod tests {
         run(&mut graph).unwrap();
         let (_, node) = graph.nodes().next().unwrap();
         assert_eq!(node.merged.iter().map(|name| &**name).collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn the_operand_may_be_a_product_itself() {
+        let cases = [
+            ("x = Mul(i, c)\na = Sigmoid(x)\ny = Mul(x, a)", "x = Mul(i, c)\ny = Swish(x)"),
+            (
+                "x = Mul(i, h)\na = Div(x, r)\nb = Erf(a)\nc1 = Add(b, o)\nd = Mul(x, c1)\ny = Mul(d, h)",
+                "x = Mul(i, h)\ny = Gelu(x)",
+            ),
+            ("x = Mul(i, h)\na = Mul(x, h)\nb = Sigmoid(a)\ny = Mul(x, b)", "x = Mul(i, h)\ny = Swish(x) alpha=0.5"),
+        ];
+        for (before, after) in cases {
+            let graph = |nodes| {
+                format!(
+                    "input i: f32[2,5]\ninput c: f32[5]\nconst h: f32[] = 0.5\nconst o: f32[] = 1\n\
+                     const r: f32[] = 1.4142135\n{nodes}\noutput y"
+                )
+            };
+            check(run, &[Case { what: before, before: &graph(before), after: &graph(after) }]);
+        }
     }
 
     #[test]

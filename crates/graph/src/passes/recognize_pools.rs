@@ -52,12 +52,10 @@ fn covering(graph: &Graph, node: &Node) -> Option<(ValueId, Op)> {
     } else {
         return None;
     };
-    let covers = window.kernel == window.input && window.output.iter().all(|&n| n == 1);
-    let unpadded = window.before.iter().chain(&window.after).chain(window.dilations.iter().map(|d| {
-        // A dilated window of the plane's size hangs over it.
-        if *d == 1 { &0 } else { d }
-    }));
-    let is_whole = covers && unpadded.into_iter().all(|&n| n == 0);
+    let unpadded = window.before.iter().chain(&window.after).all(|&pad| pad == 0);
+    let undilated = window.dilations.iter().all(|&distance| distance == 1);
+    let is_one = window.output.iter().all(|&n| n == 1);
+    let is_whole = window.kernel == window.input && unpadded && undilated && is_one;
     (is_whole && ty.dtype.is_float() && node.outputs.len() == 1).then_some((x, op))
 }
 

@@ -46,23 +46,22 @@ pub(super) fn parse(text: &str) -> Graph {
 /// Evaluates both graphs on the same random inputs; symbols stand for 2.
 pub(super) fn same_results(before: &Graph, after: &Graph) -> Result<(), String> {
     let inputs: Vec<Tensor> = before.inputs().iter().enumerate().map(|(seed, &id)| random(before, id, seed)).collect();
-    let results = [before, after].map(|graph| evaluate(graph, &inputs).unwrap_or_else(|e| panic!("{e} in\n{graph}")));
-    for (expected, actual) in results[0].iter().zip(&results[1]) {
+    let results = |graph| evaluate(graph, &inputs).map_err(|error| format!("{error} in\n{graph}"));
+    for (expected, actual) in results(before)?.iter().zip(&results(after)?) {
         if (expected.shape(), expected.dtype()) != (actual.shape(), actual.dtype()) {
             return Err(format!("{:?} became {:?}", expected.shape(), actual.shape()));
         }
-        let floats = |tensor: &Tensor| match crate::ops::convert(tensor, DType::F32) {
-            Ok(tensor) => tensor.values::<f32>().map(|values| values.into_owned()),
-            Err(error) => panic!("{error}"),
-        };
-        let (expected, actual) = (floats(expected).unwrap(), floats(actual).unwrap());
         // Rounding of f32 in another order: a few units of 2^-24 over sums of some hundred terms.
-        let gap = difference(&actual, &expected, 2e-5, 2e-5);
+        let gap = difference(&floats(actual), &floats(expected), 2e-5, 2e-5);
         if gap.outside > 0 {
             return Err(format!("results differ: {gap:?}"));
         }
     }
     Ok(())
+}
+
+fn floats(tensor: &Tensor) -> Vec<f32> {
+    crate::ops::convert(tensor, DType::F32).unwrap().values::<f32>().unwrap().into_owned()
 }
 
 fn random(graph: &Graph, id: crate::ValueId, seed: usize) -> Tensor {

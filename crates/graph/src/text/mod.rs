@@ -114,6 +114,28 @@ mod tests {
         assert_eq!(graph.value(graph.outputs()[0].1).ty.to_string(), "f32[2,3,4]");
     }
 
+    const ALL_FORMS: &str = "# a comment\ninput \"a b\": f32[N,3,?,8]\nconst w: f32[5,3,3,3] = fill\n\
+        const s: f32[2,1] = 1 -inf scaled 0.5 2\ny = Conv(\"a b\", w, -) pads=[1,1,1,1] activation=\"Clip(0.0,6.0)\"\n\
+        const k: i64[2] = 1 4\np, q = Split(y, k) axis=1\nr = LeakyRelu(p) alpha=1e-3\noutput \"\\u{e9}\" = r\noutput q\n";
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(
+            edits in proptest::collection::vec((0..ALL_FORMS.len(), "[-\"\\\\#(),.:=?\\[\\]0-9a-z \n\u{e9}]{0,3}"), 1..4)
+        ) {
+            let mut text: Vec<String> = ALL_FORMS.chars().map(String::from).collect();
+            for (at, insert) in edits {
+                let at = at % text.len();
+                text[at] = insert;
+            }
+            // Whatever is still a graph can be shown, and reads as the same graph.
+            if let Ok(graph) = text.concat().parse::<Graph>() {
+                let shown = graph.to_string();
+                proptest::prop_assert_eq!(shown.parse::<Graph>().map(|again| again.to_string()), Ok(shown));
+            }
+        }
+    }
+
     #[test]
     fn errors_name_the_line() {
         fails("input x: f32[1]\n\ny = Relu(z)\n", 3, "no value 'z'");
