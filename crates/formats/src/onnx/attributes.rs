@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tilewise_graph::attr::{Attr, AttrMap};
 use tilewise_tensor::Tensor;
 
-use super::error::{ImportError, Unsupported, shown};
+use super::error::{ImportError, shown};
 use super::external::External;
 use super::proto::{AttributeProto, NodeProto};
+use super::site::Site;
 use super::tensor::tensor;
 use super::wire::Nested;
 
@@ -43,15 +44,11 @@ pub(crate) struct Attributes {
 /// # Errors
 /// [`ImportError::Node`] for misshapen ones, [`ImportError::Unsupported`] for types that no operator here has, those
 /// of [`tensor`].
-pub(crate) fn attributes(node: &NodeProto, external: &mut External) -> Result<Attributes, ImportError> {
+pub(crate) fn attributes(node: &NodeProto, site: &Site, external: &mut External) -> Result<Attributes, ImportError> {
     let mut out = Attributes::default();
     let mut names = BTreeSet::new();
     for attribute in &node.attributes {
-        let wrong = |reason: &str| ImportError::Node {
-            node: shown(&node.name),
-            op: shown(&node.op_type),
-            reason: format!("attribute '{}' {reason}", shown(&attribute.name)),
-        };
+        let wrong = |reason: &str| site.invalid(format!("attribute '{}' {reason}", shown(&attribute.name)));
         if !attribute.ref_attr_name.is_empty() {
             return Err(wrong("refers to a function's parameter outside of a function"));
         }
@@ -71,7 +68,7 @@ pub(crate) fn attributes(node: &NodeProto, external: &mut External) -> Result<At
                 continue;
             }
             kind => match OTHERS.iter().find(|(number, _)| *number == kind) {
-                Some((_, what)) => return Err(unsupported(node, attribute, what)),
+                Some((_, what)) => return Err(unsupported(site, attribute, what)),
                 None => return Err(wrong(&format!("is of type {kind}, which ONNX does not have"))),
             },
         };
@@ -95,8 +92,6 @@ fn text(attribute: &AttributeProto) -> Option<String> {
     std::str::from_utf8(bytes).ok().map(str::to_owned)
 }
 
-fn unsupported(node: &NodeProto, attribute: &AttributeProto, what: &str) -> ImportError {
-    let reason = format!("attribute '{}' holds {what}", shown(&attribute.name));
-    let (node, op, domain) = (shown(&node.name), shown(&node.op_type), shown(&node.domain));
-    ImportError::Unsupported { nodes: vec![Unsupported { node, op, domain, opset: 0, reason }] }
+fn unsupported(site: &Site, attribute: &AttributeProto, what: &str) -> ImportError {
+    site.unsupported(format!("attribute '{}' holds {what}", shown(&attribute.name)))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use tilewise_graph::attr::AttrMap;
-use tilewise_graph::{Arg, Args, Constant, Dim, Graph, GraphError, Op, OpError, ValueId, ValueType, refine};
+use tilewise_graph::{Arg, Args, Constant, Graph, GraphError, Op, OpError, ValueId, ValueType, refine};
 use tilewise_tensor::{Bytes, DType};
 
 use super::attributes::{attributes, branch};
@@ -13,7 +13,9 @@ use super::external::External;
 use super::order::order;
 use super::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::scope::Scopes;
-use super::tensor::{NoType, dtype, tensor};
+use super::site::Site;
+use super::tensor::tensor;
+use super::types::{NoType, value_type};
 use super::upgrade::{Form, find, without_effect};
 use super::wire::{Message, Reader};
 use super::{NEWEST_OPSET, OLDEST_OPSET};
@@ -87,34 +89,6 @@ struct Importer {
     guessed: HashSet<ValueId>,
 }
 
-/// Where in the model something happens, as messages say it.
-struct Site {
-    node: String,
-    op: String,
-    domain: String,
-    opset: i64,
-}
-
-impl Site {
-    fn invalid(&self, reason: impl Into<String>) -> ImportError {
-        ImportError::Node { node: self.node.clone(), op: self.op.clone(), reason: reason.into() }
-    }
-
-    fn unsupported(&self, reason: impl Into<String>) -> ImportError {
-        let Site { node, op, domain, opset } = self;
-        let (node, op, domain) = (node.clone(), op.clone(), domain.clone());
-        ImportError::Unsupported { nodes: vec![Unsupported { node, op, domain, opset: *opset, reason: reason.into() }] }
-    }
-
-    fn op_error(&self, inputs: String, error: OpError) -> ImportError {
-        if let OpError::Unsupported(what) = error {
-            return self.unsupported(what);
-        }
-        let (node, op, reason) = (self.node.clone(), self.op.clone(), error.to_string());
-        ImportError::Types { node, op, inputs, reason }
-    }
-}
-
 impl Importer {
     fn new(opsets: BTreeMap<String, i64>, functions: BTreeSet<(String, String)>, external: External) -> Self {
         let mut graph = Graph::default();
@@ -161,11 +135,8 @@ impl Importer {
                 return Err(ImportError::model(format!("cannot be typed: {}", shown(&error.to_string()))));
             };
             let opset = self.graph.opset.into();
-            let site = Site { node: shown(&node), op, domain: String::new(), opset };
-            match site.op_error(inputs, source) {
-                ImportError::Unsupported { nodes } => self.unsupported = nodes,
-                error => return Err(error),
-            }
+            let site = Site { node, op, domain: String::new(), opset };
+            self.collect::<()>(Err(site.op_error(&inputs, source)))?;
         }
         Ok(Import { graph: self.graph, ops: self.ops, unsupported: self.unsupported })
     }
@@ -182,7 +153,7 @@ impl Importer {
         self.scopes.open(types);
         if !graph.sparse_initializers.is_empty() {
             let count = graph.sparse_initializers.len();
-            let site = Site { node: String::new(), op: "initializer".to_owned(), domain: String::new(), opset: 0 };
+            let site = Site::value("", "initializer");
             self.collect::<()>(Err(site.unsupported(format!("{count} sparse tensors"))))?;
         }
         for proto in &graph.initializers {
@@ -271,9 +242,9 @@ impl Importer {
         let name = std::iter::once(&proto.name).chain(&proto.outputs).find(named);
         let domain = domain(&proto.domain);
         Site {
-            node: name.map_or_else(|| format!("number {at}"), |name| shown(name)),
-            op: shown(&proto.op_type),
-            domain: shown(domain),
+            node: name.map_or_else(|| format!("number {at}"), String::clone),
+            op: proto.op_type.clone(),
+            domain: domain.to_owned(),
             opset: self.opsets.get(domain).copied().unwrap_or(0),
         }
     }
@@ -297,19 +268,19 @@ impl Importer {
             let reason = format!("{} inputs are given, the operator takes {}", inputs.len(), row.inputs);
             return Err(site.invalid(reason));
         }
-        let attributes = attributes(proto, &mut self.external)?;
+        let attributes = attributes(proto, site, &mut self.external)?;
         let graph = &mut self.graph;
         let outputs = &proto.outputs;
         let mut form = Form { graph, node: &site.node, op: row.name, inputs, outputs, attributes, values: None };
-        let lifted = (row.lift)(&mut form);
+        let lifted = row.lift.map_or(Ok(()), |lift| lift(&mut form));
         let Form { op, inputs, attributes, values, .. } = form;
-        lifted.map_err(|error| site.op_error(self.types(&inputs), error))?;
+        lifted.map_err(|error| site.op_error(&self.types(&inputs), error))?;
         if let Some(values) = values {
             return Ok(values);
         }
         let mut attrs = attributes.map;
         let op = Op::read(op, &mut attrs).ok_or_else(|| site.unsupported("an operator that is not built"))?;
-        let op = op.map_err(|error| site.op_error(self.types(&inputs), error))?;
+        let op = op.map_err(|error| site.op_error(&self.types(&inputs), error))?;
         left_over(&attrs).map_err(|reason| site.unsupported(reason))?;
         self.add(site, op, &inputs, outputs)
     }
@@ -322,7 +293,7 @@ impl Importer {
         inputs: &[Option<ValueId>],
         names: &[String],
     ) -> Result<Vec<ValueId>, ImportError> {
-        let types = infer(&self.graph, &op, inputs).map_err(|error| site.op_error(self.types(inputs), error))?;
+        let types = infer(&self.graph, &op, inputs).map_err(|error| site.op_error(&self.types(inputs), error))?;
         let mut outputs: Vec<(&str, ValueType)> = Vec::new();
         for (at, ty) in types.into_iter().enumerate().take(names.len()) {
             let name = names[at].as_str();
@@ -363,7 +334,7 @@ impl Importer {
 
     fn types(&self, inputs: &[Option<ValueId>]) -> String {
         let show = |id: &Option<ValueId>| id.map_or("-".to_owned(), |id| self.graph.value(id).ty.to_string());
-        shown(&inputs.iter().map(show).collect::<Vec<_>>().join(", "))
+        inputs.iter().map(show).collect::<Vec<_>>().join(", ")
     }
 
     fn input_type(&mut self, info: &ValueInfoProto) -> Result<ValueType, ImportError> {
@@ -372,8 +343,7 @@ impl Importer {
             Ok(None) => Err(ImportError::value(&info.name, "is an input without a type")),
             Err(NoType::Invalid(reason)) => Err(ImportError::value(&info.name, format!("is an input: {reason}"))),
             Err(NoType::Unsupported(reason)) => {
-                let (node, op) = (shown(&info.name), "input".to_owned());
-                self.unsupported.push(Unsupported { node, op, domain: String::new(), opset: 0, reason });
+                self.collect::<()>(Err(Site::value(&info.name, "input").unsupported(reason)))?;
                 Ok(ValueType::unranked(DType::F32))
             }
         }
@@ -396,20 +366,4 @@ fn infer(graph: &Graph, op: &Op, inputs: &[Option<ValueId>]) -> Result<Vec<Value
         Some(Arg { ty: &graph.value(id).ty, value })
     };
     op.infer(&Args::new(&inputs.iter().map(arg).collect::<Vec<_>>()))
-}
-
-/// The type that the model states for a value; nothing where it states none.
-fn value_type(info: &ValueInfoProto) -> Result<Option<ValueType>, NoType> {
-    let Some(ty) = &info.ty else { return Ok(None) };
-    let Some(tensor) = &ty.tensor else { return Err(NoType::Unsupported("a value that is no tensor".to_owned())) };
-    let dtype = dtype(tensor.elem_type)?;
-    let Some(shape) = &tensor.shape else { return Ok(Some(ValueType::unranked(dtype))) };
-    let dim = |value: Option<i64>, param: Option<&str>| match (value.map(usize::try_from), param) {
-        (Some(Ok(length)), _) => Dim::Known(length),
-        (None, Some(name)) if !name.is_empty() && name != "?" => Dim::Symbol(name.into()),
-        // Exporters write -1, an empty name or nothing for a length that they do not know.
-        (Some(Err(_)) | None, _) => Dim::Unknown,
-    };
-    let dims = shape.dims.iter().map(|d| dim(d.value, d.param.as_deref())).collect();
-    Ok(Some(ValueType::new(dtype, dims)))
 }

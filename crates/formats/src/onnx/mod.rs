@@ -10,7 +10,9 @@ mod import;
 mod order;
 mod proto;
 mod scope;
+mod site;
 mod tensor;
+mod types;
 mod upgrade;
 mod wire;
 

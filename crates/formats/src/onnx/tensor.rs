@@ -1,60 +1,12 @@
-//! Stored tensors and element types: what ONNX writes, checked and turned into tensors without a copy where it
-//! stands as raw bytes.
+//! Stored tensors: what ONNX writes, checked and turned into tensors, without a copy where it stands as raw bytes.
 
 use tilewise_tensor::{AlignedBuffer, Bytes, DType, Tensor, bf16, f16};
 
-use super::error::{ImportError, Unsupported, shown};
+use super::error::ImportError;
 use super::external::External;
 use super::proto::TensorProto;
-
-/// Element types by their number in ONNX; those without a type of ours are not supported.
-const TYPES: &[(i64, &str, Option<DType>)] = &[
-    (1, "FLOAT", Some(DType::F32)),
-    (2, "UINT8", Some(DType::U8)),
-    (3, "INT8", Some(DType::I8)),
-    (4, "UINT16", Some(DType::U16)),
-    (5, "INT16", Some(DType::I16)),
-    (6, "INT32", Some(DType::I32)),
-    (7, "INT64", Some(DType::I64)),
-    (8, "STRING", None),
-    (9, "BOOL", Some(DType::Bool)),
-    (10, "FLOAT16", Some(DType::F16)),
-    (11, "DOUBLE", Some(DType::F64)),
-    (12, "UINT32", Some(DType::U32)),
-    (13, "UINT64", Some(DType::U64)),
-    (14, "COMPLEX64", None),
-    (15, "COMPLEX128", None),
-    (16, "BFLOAT16", Some(DType::BF16)),
-    (17, "FLOAT8E4M3FN", None),
-    (18, "FLOAT8E4M3FNUZ", None),
-    (19, "FLOAT8E5M2", None),
-    (20, "FLOAT8E5M2FNUZ", None),
-    (21, "UINT4", None),
-    (22, "INT4", None),
-    (23, "FLOAT4E2M1", None),
-    (24, "FLOAT8E8M0", None),
-    (25, "UINT2", None),
-    (26, "INT2", None),
-    (27, "FLOAT6E2M3", None),
-    (28, "FLOAT6E3M2", None),
-];
-
-/// Why a number is no element type of ours.
-pub(crate) enum NoType {
-    /// ONNX has no such type.
-    Invalid(String),
-    /// ONNX has it, we do not.
-    Unsupported(String),
-}
-
-/// The element type with a number in ONNX.
-pub(crate) fn dtype(number: i64) -> Result<DType, NoType> {
-    match TYPES.iter().find(|(n, ..)| *n == number) {
-        Some((_, _, Some(dtype))) => Ok(*dtype),
-        Some((_, name, None)) => Err(NoType::Unsupported(format!("elements of type {name}"))),
-        None => Err(NoType::Invalid(format!("{number} is no element type"))),
-    }
-}
+use super::site::Site;
+use super::types::{NoType, dtype};
 
 /// Most axes of a stored tensor; NumPy's limit, beyond which nothing can make or read one.
 const MOST_AXES: usize = 64;
@@ -101,8 +53,7 @@ pub(crate) fn tensor(proto: &TensorProto, external: &mut External) -> Result<Ten
 }
 
 fn unsupported(proto: &TensorProto, reason: String) -> ImportError {
-    let (node, op) = (shown(&proto.name), "initializer".to_owned());
-    ImportError::Unsupported { nodes: vec![Unsupported { node, op, domain: String::new(), opset: 0, reason }] }
+    Site::value(&proto.name, "initializer").unsupported(reason)
 }
 
 fn from_bytes(dtype: DType, shape: &[usize], bytes: Bytes) -> Result<Tensor, String> {

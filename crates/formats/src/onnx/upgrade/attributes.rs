@@ -4,11 +4,11 @@ use tilewise_graph::OpError;
 use tilewise_graph::attr::Attr;
 
 use super::Form;
-use crate::onnx::tensor::{NoType, dtype};
+use crate::onnx::types::{NoType, dtype};
 
 /// Element types by their number become element types by name.
 pub(super) fn dtypes(form: &mut Form<'_>) -> Result<(), OpError> {
-    for name in ["to", "dtype", "output_dtype"] {
+    for name in ["to", "dtype", "output_dtype", "precision"] {
         match form.take::<i64>(name)? {
             // The type follows from the inputs.
             None | Some(0) => {}
@@ -21,6 +21,13 @@ pub(super) fn dtypes(form: &mut Form<'_>) -> Result<(), OpError> {
             }
         }
     }
+    Ok(())
+}
+
+/// `CastLike`: `Cast` to the type of the second input.
+pub(super) fn cast_like(form: &mut Form<'_>) -> Result<(), OpError> {
+    form.set("to", Attr::Str(form.dtype(1)?.to_string()));
+    form.inputs.truncate(1);
     Ok(())
 }
 

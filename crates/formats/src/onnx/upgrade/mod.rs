@@ -72,9 +72,11 @@ pub(crate) fn without_effect(name: &str, attr: &Attr) -> bool {
         ("stash_type", 1),
         ("storage_order", 0),
     ];
+    /// The same for texts.
+    const MODES: &[(&str, &str)] = &[("mode", "DCR"), ("round_mode", "up")];
     let default = DEFAULTS.iter().any(|(key, value)| *key == name && *attr == Attr::Int(*value));
-    let up = name == "round_mode" && *attr == Attr::Str("up".to_owned());
-    name.starts_with('_') || ANY.contains(&name) || default || up
+    let mode = MODES.iter().any(|(key, value)| *key == name && matches!(attr, Attr::Str(text) if text == value));
+    name.starts_with('_') || ANY.contains(&name) || default || mode
 }
 
 impl Form<'_> {

@@ -1,8 +1,7 @@
 //! The table of operators: what each is called here, and how older forms are lifted to the newest.
 
-use super::{Form, Lift, attributes, chains, constants, inputs, resize};
+use super::{Lift, attributes, chains, constants, inputs, resize};
 use crate::onnx::NEWEST_OPSET;
-use tilewise_graph::OpError;
 
 /// One operator in a range of opsets.
 pub(crate) struct Row {
@@ -18,19 +17,19 @@ pub(crate) struct Row {
     pub(crate) inputs: usize,
     /// The graph's name for the operator.
     pub(crate) name: &'static str,
-    /// The step to the newest form.
-    pub(crate) lift: Lift,
+    /// The step to the newest form, where there is one.
+    pub(crate) lift: Option<Lift>,
 }
 
 /// Number of inputs of an operator that takes as many as there are.
 const MANY: usize = usize::MAX;
 
 const fn onnx(op: &'static str, first: i64, last: i64, inputs: usize) -> Row {
-    Row { domain: "", op, first, last, inputs, name: op, lift: as_it_is }
+    Row { domain: "", op, first, last, inputs, name: op, lift: None }
 }
 
 const fn microsoft(op: &'static str, inputs: usize) -> Row {
-    Row { domain: "com.microsoft", op, first: 1, last: 1, inputs, name: op, lift: as_it_is }
+    Row { domain: "com.microsoft", op, first: 1, last: 1, inputs, name: op, lift: None }
 }
 
 impl Row {
@@ -40,14 +39,9 @@ impl Row {
     }
 
     const fn lifted(mut self, lift: Lift) -> Row {
-        self.lift = lift;
+        self.lift = Some(lift);
         self
     }
-}
-
-/// The form is the newest already.
-fn as_it_is(_: &mut Form<'_>) -> Result<(), OpError> {
-    Ok(())
 }
 
 /// Every operator that is read: name, first and last opset, most inputs.
@@ -56,7 +50,6 @@ pub(crate) static TABLE: &[Row] = &[
     onnx("Acos", 7, NEWEST_OPSET, 1),
     onnx("Acosh", 9, NEWEST_OPSET, 1),
     onnx("Add", 7, NEWEST_OPSET, 2),
-    onnx("AffineGrid", 20, NEWEST_OPSET, 2),
     onnx("And", 7, NEWEST_OPSET, 2),
     onnx("ArgMax", 7, NEWEST_OPSET, 1),
     onnx("ArgMin", 7, NEWEST_OPSET, 1),
@@ -66,18 +59,11 @@ pub(crate) static TABLE: &[Row] = &[
     onnx("Atanh", 9, NEWEST_OPSET, 1),
     onnx("AveragePool", 7, NEWEST_OPSET, 1),
     onnx("BatchNormalization", 7, NEWEST_OPSET, 5).lifted(attributes::batch_norm),
-    onnx("BitShift", 11, NEWEST_OPSET, 2),
-    onnx("BitwiseAnd", 18, NEWEST_OPSET, 2),
-    onnx("BitwiseNot", 18, NEWEST_OPSET, 1),
-    onnx("BitwiseOr", 18, NEWEST_OPSET, 2),
-    onnx("BitwiseXor", 18, NEWEST_OPSET, 2),
     onnx("Cast", 7, NEWEST_OPSET, 1).lifted(attributes::dtypes),
-    onnx("CastLike", 15, NEWEST_OPSET, 2),
+    onnx("CastLike", 15, NEWEST_OPSET, 2).named("Cast").lifted(attributes::cast_like),
     onnx("Ceil", 7, NEWEST_OPSET, 1),
     onnx("Celu", 12, NEWEST_OPSET, 1),
-    onnx("CenterCropPad", 18, NEWEST_OPSET, 2),
     onnx("Clip", 7, NEWEST_OPSET, 3).named("Clamp").lifted(inputs::clip),
-    onnx("Col2Im", 18, NEWEST_OPSET, 3),
     onnx("Compress", 9, NEWEST_OPSET, 2),
     onnx("Concat", 7, NEWEST_OPSET, MANY),
     onnx("Constant", 7, NEWEST_OPSET, 0).lifted(constants::constant),
@@ -88,13 +74,11 @@ pub(crate) static TABLE: &[Row] = &[
     onnx("Cos", 7, NEWEST_OPSET, 1),
     onnx("Cosh", 9, NEWEST_OPSET, 1),
     onnx("CumSum", 11, NEWEST_OPSET, 2),
-    onnx("DeformConv", 19, NEWEST_OPSET, 5),
     onnx("DepthToSpace", 7, NEWEST_OPSET, 1),
     onnx("DequantizeLinear", 10, NEWEST_OPSET, 3).lifted(attributes::dtypes),
     onnx("Div", 7, NEWEST_OPSET, 2),
     onnx("Dropout", 7, NEWEST_OPSET, 3).lifted(constants::dropout),
     onnx("DynamicQuantizeLinear", 11, NEWEST_OPSET, 1),
-    onnx("Einsum", 12, NEWEST_OPSET, MANY),
     onnx("Elu", 7, NEWEST_OPSET, 1),
     onnx("Equal", 7, NEWEST_OPSET, 2),
     onnx("Erf", 9, NEWEST_OPSET, 1),
@@ -138,8 +122,6 @@ pub(crate) static TABLE: &[Row] = &[
     onnx("MatMulInteger", 10, NEWEST_OPSET, 4),
     onnx("Max", 7, NEWEST_OPSET, MANY).lifted(chains::variadic),
     onnx("MaxPool", 7, NEWEST_OPSET, 1),
-    onnx("MaxRoiPool", 7, NEWEST_OPSET, 2),
-    onnx("MaxUnpool", 9, NEWEST_OPSET, 3),
     onnx("Mean", 7, NEWEST_OPSET, MANY).named("Div").lifted(chains::mean),
     onnx("MeanVarianceNormalization", 9, NEWEST_OPSET, 1),
     onnx("Min", 7, NEWEST_OPSET, MANY).lifted(chains::variadic),
@@ -177,7 +159,6 @@ pub(crate) static TABLE: &[Row] = &[
     onnx("Resize", 11, NEWEST_OPSET, 4).lifted(resize::empty_inputs),
     onnx("ReverseSequence", 10, NEWEST_OPSET, 2),
     onnx("RoiAlign", 10, NEWEST_OPSET, 3),
-    onnx("RotaryEmbedding", 23, NEWEST_OPSET, 4),
     onnx("Round", 11, NEWEST_OPSET, 1),
     onnx("Scatter", 9, 10, 3).named("ScatterElements"),
     onnx("ScatterElements", 11, NEWEST_OPSET, 3),
@@ -209,7 +190,6 @@ pub(crate) static TABLE: &[Row] = &[
     onnx("TopK", 7, NEWEST_OPSET, 2).lifted(inputs::topk),
     onnx("Transpose", 7, NEWEST_OPSET, 1),
     onnx("Trilu", 14, NEWEST_OPSET, 2),
-    onnx("Unique", 11, NEWEST_OPSET, 1),
     onnx("Unsqueeze", 7, NEWEST_OPSET, 2).lifted(inputs::axes),
     onnx("Upsample", 7, 8, 1).named("Resize").lifted(resize::scales_attribute),
     onnx("Upsample", 9, 9, 2).named("Resize").lifted(resize::scales_input),
@@ -220,6 +200,12 @@ pub(crate) static TABLE: &[Row] = &[
     microsoft("FastGelu", 2).named("GeluTanh").lifted(chains::bias_first),
     microsoft("FusedConv", 4).named("Conv").lifted(attributes::fused_conv),
     microsoft("Gelu", 1),
+    microsoft("QLinearAdd", 8),
+    microsoft("QLinearConcat", MANY),
+    microsoft("QLinearGlobalAveragePool", 5),
+    microsoft("QLinearLeakyRelu", 5),
+    microsoft("QLinearMul", 8),
+    microsoft("QLinearSigmoid", 5),
     microsoft("QuantizeLinear", 3),
     microsoft("QuickGelu", 1).named("Swish").lifted(attributes::quick_gelu),
 ];
