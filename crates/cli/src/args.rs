@@ -51,7 +51,7 @@ pub(crate) struct RunArgs {
     /// Images a run, where the model leaves that free
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_batch)]
     pub(crate) batch: usize,
-    /// A schedule that says how layers run, as `explain -o` writes it
+    /// A schedule that says how layers run, as `explain --text -o FILE` writes it
     #[arg(long, value_name = "FILE")]
     pub(crate) schedule: Option<PathBuf>,
 }

@@ -32,10 +32,12 @@ pub enum PlanError {
     #[error(transparent)]
     Tensor(#[from] TensorError),
     /// The activations do not fit in memory.
-    #[error("the activations of this network at these shapes take {bytes} bytes, which is not to be had")]
+    #[error("the activations of this network at these shapes take {bytes} bytes or more; there are {memory}")]
     TooLarge {
-        /// What they take.
+        /// What they take at least.
         bytes: usize,
+        /// What the machine has.
+        memory: usize,
     },
     /// An arena with more threads than the plan has scratch for.
     #[error("the plan was compiled for {plan} threads and cannot run on {pool}")]

@@ -1,5 +1,7 @@
 //! A run allocates nothing: counted by an allocator that counts.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -1,5 +1,7 @@
 //! Compiled networks against the reference interpreter: every tier, one and two threads, alone and in a batch.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use support::{NETWORKS, compile, inputs, machines, network, run, specialized};

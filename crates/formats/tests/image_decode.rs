@@ -1,5 +1,7 @@
 //! Every format and pixel type decodes as in Pillow, and no content makes the decoder panic.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Files, folders, patterns and shards become one sequence of encoded photos.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 

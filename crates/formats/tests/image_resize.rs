@@ -1,5 +1,7 @@
 //! Photos are resized as Pillow resizes them (fixtures by xtask/parity/pillow.py).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

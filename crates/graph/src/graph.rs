@@ -171,6 +171,11 @@ impl Graph {
         self.values.len()
     }
 
+    /// Every value, constants that nothing reads included.
+    pub fn value_ids(&self) -> impl Iterator<Item = ValueId> + use<> {
+        (0..self.values.len() as u32).map(ValueId)
+    }
+
     /// Length of a table with one row a node id, removed nodes included.
     pub fn node_count(&self) -> usize {
         self.nodes.len()

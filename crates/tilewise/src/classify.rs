@@ -101,7 +101,7 @@ impl Classifier {
 
     /// Decodes and cuts photos; may be used on other threads than the classifier.
     pub fn preparer(&self) -> impl Fn(&[u8]) -> Result<Prepared, Error> + Send + Sync + Clone + 'static {
-        let preprocess = self.preprocess.clone();
+        let preprocess = self.preprocess;
         move |bytes| Ok(Prepared(preprocess.apply(&decode(bytes)?)))
     }
 

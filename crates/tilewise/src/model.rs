@@ -43,10 +43,10 @@ impl Model {
     /// [`Error::Read`], [`Error::Import`] and [`Error::Graph`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        let bytes = File::open(path).and_then(|file| {
-            // To map a folder gives an error that does not say so.
-            let regular = file.metadata()?.is_file();
-            if regular { Bytes::map(&file) } else { Err(std::io::Error::other("it is not a regular file")) }
+        // Asked before the file is opened: to open a pipe would wait for who writes to it.
+        let bytes = std::fs::metadata(path).and_then(|kind| match kind.is_file() {
+            true => Bytes::map(&File::open(path)?),
+            false => Err(std::io::Error::other("it is not a regular file")),
         });
         let bytes = bytes.map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });

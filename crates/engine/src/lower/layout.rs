@@ -57,13 +57,21 @@ impl Lowering<'_> {
             self.dynamic += 1;
             Storage::Dynamic(self.dynamic - 1)
         } else {
-            let size = self.graph.value(id).ty.dtype.size();
-            let bytes = numel(&self.stored_shape(id, layout)).and_then(|n| n.checked_mul(size));
-            Storage::Arena { bytes: bytes.ok_or(PlanError::TooLarge { bytes: usize::MAX })? }
+            Storage::Arena { bytes: self.bytes(id, layout)? }
         };
         let buffer = self.add(storage);
         self.hold(id, layout, buffer);
         Ok(buffer)
+    }
+
+    /// Bytes of a value of known shape in a layout.
+    pub(crate) fn bytes(&self, id: ValueId, layout: Layout) -> Result<usize, PlanError> {
+        let bytes = numel(&self.stored_shape(id, layout)).and_then(|n| n.checked_mul(self.element_size(id)));
+        let memory = self.cpu.memory;
+        match bytes {
+            Some(bytes) if bytes <= memory => Ok(bytes),
+            other => Err(PlanError::TooLarge { bytes: other.unwrap_or(usize::MAX), memory }),
+        }
     }
 
     /// Notes that a buffer holds a value in a layout.

@@ -179,11 +179,16 @@ impl<'a> Lowering<'a> {
         let layer = Layer { id, node: self.graph.node(id) };
         let values = layer.node.inputs.iter().flatten().chain(&layer.node.outputs);
         let fixed = values.clone().all(|&value| !self.is_dynamic(value));
+        // Before any table of the size of an output is made.
+        for &output in layer.node.outputs.iter().filter(|&&id| !self.is_dynamic(id)) {
+            self.bytes(output, Layout::Plain)?;
+        }
         let f32s = values.clone().all(|&value| self.graph.value(value).ty.dtype == DType::F32);
         if fixed && self.lower(layer, f32s)? { Ok(()) } else { interpret::lower(self, layer) }
     }
 
     /// Lowers an operator whose shapes are known; false where it has no kernel, or none for other types than f32.
+    #[expect(clippy::too_many_lines, reason = "one flat list of all operators")]
     fn lower(&mut self, layer: Layer<'_>, f32s: bool) -> Result<bool, PlanError> {
         match &layer.node.op {
             // What moves elements moves those of any type.
@@ -290,10 +295,10 @@ impl<'a> Lowering<'a> {
     /// The elements of a constant of integers.
     pub(crate) fn ints(&self, id: ValueId) -> Option<Vec<i64>> {
         let tensor = self.graph.constant(id)?.tensor().ok()?;
-        match tensor.dtype() {
-            DType::I32 => Some(tensor.values::<i32>().ok()?.iter().map(|&x| i64::from(x)).collect()),
-            _ => Some(tensor.values::<i64>().ok()?.into_owned()),
+        if tensor.dtype() == DType::I32 {
+            return Some(tensor.values::<i32>().ok()?.iter().map(|&x| i64::from(x)).collect());
         }
+        Some(tensor.values::<i64>().ok()?.into_owned())
     }
 
     /// The axes that a constant names among `rank`, in order, each once.

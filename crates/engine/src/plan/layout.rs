@@ -6,9 +6,9 @@ use super::Place;
 use crate::PlanError;
 use crate::lower::{Buffer, Storage};
 
-/// Places every buffer, and returns the bytes that the arena takes. Large buffers are placed first, each at the
+/// Places every buffer, and returns the bytes that the arena takes, at most `memory`. Large buffers are placed first, each at the
 /// lowest offset that is free during its whole life: within a few percent of the lower bound on real networks.
-pub(crate) fn assign(buffers: Vec<Buffer>) -> Result<(Vec<Place>, usize), PlanError> {
+pub(crate) fn assign(buffers: Vec<Buffer>, memory: usize) -> Result<(Vec<Place>, usize), PlanError> {
     let mut order: Vec<usize> = (0..buffers.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(buffers[i].arena_bytes()), buffers[i].first, i));
     let mut offsets = vec![0usize; buffers.len()];
@@ -34,8 +34,10 @@ pub(crate) fn assign(buffers: Vec<Buffer>) -> Result<(Vec<Place>, usize), PlanEr
             at = at.max(end.next_multiple_of(ALIGN));
         }
         offsets[i] = at;
-        let end = at.checked_add(bytes).filter(|&end| isize::try_from(end).is_ok());
-        total = total.max(end.ok_or(PlanError::TooLarge { bytes: usize::MAX })?);
+        total = total.max(at.saturating_add(bytes));
+        if total > memory {
+            return Err(PlanError::TooLarge { bytes: total, memory });
+        }
         placed.push(i);
     }
     let places = buffers.into_iter().zip(offsets).map(|(buffer, offset)| match buffer.storage {
@@ -57,7 +59,7 @@ mod tests {
     #[test]
     fn buffers_alive_together_do_not_overlap_and_others_share() {
         let lives = [(100, 0, 1), (300, 1, 2), (100, 2, 3), (300, 3, 4), (64, 0, 4), (0, 0, 4)];
-        let (places, total) = assign(lives.iter().map(|&(b, f, l)| buffer(b, f, l)).collect()).unwrap();
+        let (places, total) = assign(lives.iter().map(|&(b, f, l)| buffer(b, f, l)).collect(), 512).unwrap();
         for (i, a) in lives.iter().enumerate() {
             for (j, b) in lives.iter().enumerate().take(i) {
                 let (x, y) = (places[i].range(), places[j].range());
@@ -68,5 +70,6 @@ mod tests {
         assert!(places.iter().all(|place| place.range().start % ALIGN == 0));
         // The largest moment is step 2: 300, 100 and 64 bytes, each from a multiple of 64 on.
         assert_eq!(total, 320 + 128 + 64);
+        assert!(assign(vec![buffer(513, 0, 0)], 512).is_err());
     }
 }

@@ -116,6 +116,8 @@ pub struct Plan {
     pub(crate) dynamic: usize,
     /// Threads that the scratch buffers are sized for.
     pub(crate) threads: usize,
+    /// Bytes of memory that the machine has.
+    pub(crate) memory: usize,
     arena_bytes: usize,
     schedule: Schedule,
 }
@@ -166,7 +168,18 @@ impl Plan {
 pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Plan, PlanError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let Lowered { steps, buffers, inputs, outputs, dynamic, schedule } = lower::lower(graph, schedule, cpu, weights)?;
-    let (places, arena_bytes) = layout::assign(buffers)?;
+    let (places, arena_bytes) = layout::assign(buffers, cpu.memory)?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    Ok(Plan { id, places, steps, inputs, outputs, dynamic, threads: cpu.cores, arena_bytes, schedule })
+    Ok(Plan {
+        id,
+        places,
+        steps,
+        inputs,
+        outputs,
+        dynamic,
+        threads: cpu.cores,
+        memory: cpu.memory,
+        arena_bytes,
+        schedule,
+    })
 }

@@ -30,7 +30,7 @@ impl Arena {
             return Err(PlanError::Threads { pool: pool.threads(), plan: plan.threads });
         }
         let bytes = plan.arena_bytes();
-        let buffer = AlignedBuffer::try_zeroed(bytes).ok_or(PlanError::TooLarge { bytes })?;
+        let buffer = AlignedBuffer::try_zeroed(bytes).ok_or(PlanError::TooLarge { bytes, memory: plan.memory })?;
         Ok(Arena { buffer, dynamic: vec![None; plan.dynamic], pool, plan: plan.id })
     }
 }

@@ -1,5 +1,7 @@
 //! What the engine's tests share: networks as text, random inputs, and one way to run them.
 
+#![allow(dead_code, reason = "each test uses some of it")]
+
 use std::sync::Arc;
 
 use tilewise_engine::{Arena, Plan, Schedule, Weights, plan};
@@ -8,7 +10,7 @@ use tilewise_kernels::{Cpu, Pool, Tier};
 use tilewise_tensor::{DType, Tensor, View};
 
 /// Networks that together take every lowering: each line is a graph in text form.
-pub const NETWORKS: &[(&str, &str)] = &[
+pub(crate) const NETWORKS: &[(&str, &str)] = &[
     (
         "plain convolutions",
         "input x: f32[N,3,17,19]
@@ -110,13 +112,13 @@ pub const NETWORKS: &[(&str, &str)] = &[
 ];
 
 /// The network of a text; names that are read and not made are small constants.
-pub fn network(text: &str) -> Graph {
+pub(crate) fn network(text: &str) -> Graph {
     let constants = "const g: f32[8] = 1 2 3 4 5 6 7 8\nconst h: f32[8] = 8 7 6 5 4 3 2 1\nconst two: f32[] = 2\n";
     format!("{constants}{text}").parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 /// The graph after the passes, with a batch size.
-pub fn specialized(graph: &Graph, batch: usize) -> Graph {
+pub(crate) fn specialized(graph: &Graph, batch: usize) -> Graph {
     let mut graph = graph.clone();
     let shapes: Vec<(String, Vec<usize>)> = graph
         .inputs()
@@ -134,7 +136,7 @@ pub fn specialized(graph: &Graph, batch: usize) -> Graph {
 }
 
 /// Inputs of a graph, all f32, from a seed.
-pub fn inputs(graph: &Graph, seed: u64) -> Vec<Tensor> {
+pub(crate) fn inputs(graph: &Graph, seed: u64) -> Vec<Tensor> {
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -153,18 +155,18 @@ pub fn inputs(graph: &Graph, seed: u64) -> Vec<Tensor> {
 }
 
 /// The machines to test as: every tier that this one has.
-pub fn machines() -> Vec<Cpu> {
+pub(crate) fn machines() -> Vec<Cpu> {
     let tiers = Tier::ALL.into_iter().filter(|tier| tier.available());
     tiers.map(|tier| Cpu::probe().with_tier(tier)).collect()
 }
 
 /// Compiles a graph for a machine with a number of threads.
-pub fn compile(graph: &Graph, cpu: &Cpu, threads: usize) -> Plan {
+pub(crate) fn compile(graph: &Graph, cpu: &Cpu, threads: usize) -> Plan {
     plan::compile(graph, &Schedule::default(), &cpu.clone().with_cores(threads), &Weights::default()).unwrap()
 }
 
 /// Runs a plan once.
-pub fn run(plan: &Plan, inputs: &[Tensor], threads: usize) -> Vec<Tensor> {
+pub(crate) fn run(plan: &Plan, inputs: &[Tensor], threads: usize) -> Vec<Tensor> {
     let mut arena = Arena::new(plan, Arc::new(Pool::new(threads))).unwrap();
     let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
     let outputs = plan.run(&views, &mut arena).unwrap();

@@ -2,23 +2,28 @@
 
 use tilewise_tensor::Tensor;
 
-use crate::{Graph, GraphError, Known, NodeId, OpError, ValueType};
+use crate::{Graph, GraphError, Known, NodeId, OpError, ValueId, ValueType};
 
 /// Results up to here are always worth keeping instead of their inputs, in bytes.
 const SMALL: usize = 1 << 20;
 
-/// A larger result may take this many times the bytes of its inputs: an f16 weight that is cast to f32 takes twice.
-const GROWTH: usize = 2;
+/// A larger result may take this many times the bytes of its inputs: an i8 weight that is dequantized takes four times.
+const GROWTH: usize = 4;
+
+/// All results of a sweep may take this many bytes, beside [`GROWTH`] times the constants there are: a chain that
+/// doubles a constant again and again ends here.
+const TOTAL: usize = 1 << 24;
 
 /// Turns outputs that are known into constants and removes their nodes. What no operator can compute yet stays for
 /// the run to report.
 pub(super) fn run(graph: &mut Graph) -> Result<usize, GraphError> {
     let known = graph.infer()?;
     let mut folded = 0;
+    let mut left = TOTAL.saturating_add(GROWTH.saturating_mul(constant_bytes(graph)));
     for id in graph.order()? {
-        let Some(values) = found(graph, &known, id).map_or_else(|| compute(graph, id), |found| Ok(Some(found)))? else {
-            continue;
-        };
+        let found = found(graph, &known, id);
+        let Some(values) = found.map_or_else(|| compute(graph, id, left), |found| Ok(Some(found)))? else { continue };
+        left = left.saturating_sub(values.iter().map(|value| value.bytes().len()).sum());
         for (output, value) in graph.node(id).outputs.clone().into_iter().zip(values) {
             graph.set_constant(output, value);
         }
@@ -33,8 +38,15 @@ fn found(graph: &Graph, known: &Known, id: NodeId) -> Option<Vec<Tensor>> {
     graph.node(id).outputs.iter().map(|&output| known.get(output).cloned()).collect()
 }
 
-/// The outputs of a node over constants, where they are not too large.
-fn compute(graph: &Graph, id: NodeId) -> Result<Option<Vec<Tensor>>, GraphError> {
+/// Bytes of the constants that nodes read.
+fn constant_bytes(graph: &Graph) -> usize {
+    let read = graph.uses();
+    let bytes = |id: &ValueId| graph.constant(*id).map_or(0, |constant| constant.stored().bytes().len());
+    graph.value_ids().filter(|id| !read[id.index()].is_empty()).map(|id| bytes(&id)).sum()
+}
+
+/// The outputs of a node over constants, where they are not too large and take at most `left` bytes.
+fn compute(graph: &Graph, id: NodeId, left: usize) -> Result<Option<Vec<Tensor>>, GraphError> {
     let node = graph.node(id);
     let constants = node.inputs.iter().map(|id| id.map(|id| graph.constant(id)));
     let Some(constants) = constants.map(|c| c.map_or(Some(None), |c| c.map(Some))).collect::<Option<Vec<_>>>() else {
@@ -43,7 +55,7 @@ fn compute(graph: &Graph, id: NodeId) -> Result<Option<Vec<Tensor>>, GraphError>
     let inputs: usize = constants.iter().flatten().map(|constant| constant.stored().bytes().len()).sum();
     let size = |ty: &ValueType| ty.numel()?.checked_mul(ty.dtype.size());
     let outputs: Option<usize> = node.outputs.iter().map(|&output| size(&graph.value(output).ty)).sum();
-    let most = SMALL.max(GROWTH.saturating_mul(inputs));
+    let most = SMALL.max(GROWTH.saturating_mul(inputs)).min(left);
     if outputs.is_none_or(|outputs| outputs > most) {
         return Ok(None);
     }

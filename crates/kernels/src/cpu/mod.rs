@@ -45,6 +45,8 @@ pub struct Cpu {
     pub l3: Cache,
     /// Cores that this process may use: the smallest of affinity mask, cgroup quota and physical cores.
     pub cores: usize,
+    /// Bytes of main memory: what asks for more cannot run here.
+    pub memory: usize,
     /// Fused multiply-adds of full vectors of the tier a cycle and core.
     pub fma_per_cycle: usize,
     /// Cycles from the input of a multiply-add to its result.
@@ -74,6 +76,7 @@ impl Cpu {
             // Without a third level the second is the last.
             l3: l3.unwrap_or(l2),
             cores: cores::usable(),
+            memory: memory(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default()),
             fma_per_cycle,
             fma_latency: 4,
         }
@@ -88,6 +91,7 @@ impl Cpu {
             l2: Cache::kib(1024, 16),
             l3: Cache::kib(32 << 10, 16),
             cores: 2,
+            memory: 16 << 30,
             fma_per_cycle: 2,
             fma_latency: 4,
         }
@@ -113,6 +117,7 @@ impl Cpu {
             l2: Cache::kib(256, 8),
             l3: Cache::kib(8 << 10, 16),
             cores: 4,
+            memory: 16 << 30,
             fma_per_cycle: 2,
             fma_latency: 5,
         }
@@ -127,6 +132,7 @@ impl Cpu {
             l2: Cache::kib(1024, 16),
             l3: Cache::kib(11 << 10, 11),
             cores: 8,
+            memory: 16 << 30,
             fma_per_cycle: 2,
             fma_latency: 4,
         }
@@ -161,11 +167,18 @@ impl Cpu {
 /// `zen5: avx512, 2 cores, 2 FMA a cycle, L1d 48 KiB, L2 1024 KiB, L3 32768 KiB`, on one line.
 impl fmt::Display for Cpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Cpu { name, tier, l1d, l2, l3, cores, fma_per_cycle, fma_latency: _ } = self;
+        let Cpu { name, tier, l1d, l2, l3, cores, memory: _, fma_per_cycle, fma_latency: _ } = self;
         let [l1d, l2, l3] = [l1d, l2, l3].map(|cache| cache.size >> 10);
         write!(f, "{name}: {tier}, {cores} core{}, ", if *cores == 1 { "" } else { "s" })?;
         write!(f, "{fma_per_cycle} FMA a cycle, L1d {l1d} KiB, L2 {l2} KiB, L3 {l3} KiB")
     }
+}
+
+/// The bytes of main memory from the text of `/proc/meminfo`; without one, all that can be addressed.
+fn memory(meminfo: &str) -> usize {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok());
+    kib.map_or(usize::MAX, |kib| kib.saturating_mul(1024))
 }
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Run {
         let classifier = match (&preprocess, &self.model.model) {
             (None, None) => Classifier::embedded(options)?,
             (None, Some(_)) => Classifier::new(model, Preprocess::named("torchvision")?, options)?,
-            (Some(preprocess), _) => Classifier::new(model, preprocess.clone(), options)?,
+            (Some(preprocess), _) => Classifier::new(model, *preprocess, options)?,
         };
         Ok(match &self.labels {
             None => classifier,
