@@ -3,7 +3,7 @@
 use tilewise_tensor::{AlignedBuffer, difference};
 
 use super::*;
-use crate::testing::Random;
+use crate::trial::Random;
 use crate::{Cpu, Epilogue, Pads, Pool, Tier, Unary, reference};
 
 fn buffer(len: usize, fill: f32) -> AlignedBuffer {
