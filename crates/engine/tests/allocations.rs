@@ -44,8 +44,9 @@ fn a_run_allocates_nothing() {
             for threads in [1, 2] {
                 let plan = compile(&graph, &cpu, threads);
                 let mut arena = Arena::new(&plan, Arc::new(Pool::new(threads))).unwrap();
-                // The first run may set up thread-locals of the standard library.
+                // The first run wakes the pool's threads; starting up, they allocate what the standard library keeps.
                 plan.run(&views, &mut arena).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(10));
                 let before = COUNT.load(Ordering::Relaxed);
                 for _ in 0..3 {
                     plan.run(&views, &mut arena).unwrap();

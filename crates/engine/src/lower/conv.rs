@@ -23,13 +23,9 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
     let Some(problem) = problem(lowering, layer, op, [x, w], [bias.is_some(), residual.is_some()])? else {
         return Ok(false);
     };
-    let Some((kernel, blocks)) = choice(lowering, layer, &problem) else { return Ok(false) };
-
     // A convolution along one axis is one over images of height 1; such values are never blocked.
     let flat = lowering.shape(x).len() == 3;
-    if flat && (kernel.x, kernel.y) != (conv::Layout::Nchw, conv::Layout::Nchw) {
-        return Ok(false);
-    }
+    let Some((kernel, blocks)) = choice(lowering, layer, &problem, flat) else { return Ok(false) };
     let layout = |layout: conv::Layout| match layout {
         conv::Layout::Nchw => Layout::Plain,
         conv::Layout::Nchwc => Layout::Blocked,
@@ -102,15 +98,26 @@ fn problem(
     problem.validated().map(Some).map_err(|error| lowering.fail(layer, error))
 }
 
-/// The schedule's choice where it fits the problem and the machine, else the best guess.
-fn choice(lowering: &Lowering<'_>, layer: Layer<'_>, problem: &Conv2d) -> Option<(&'static ConvKernel, ConvBlocks)> {
+/// The schedule's choice where it fits the problem, else the best guess; row-major on both sides where `flat`.
+fn choice(
+    lowering: &Lowering<'_>,
+    layer: Layer<'_>,
+    problem: &Conv2d,
+    flat: bool,
+) -> Option<(&'static ConvKernel, ConvBlocks)> {
+    let cpu = lowering.cpu;
+    let fits = |kernel: &ConvKernel| !flat || (kernel.x, kernel.y) == (conv::Layout::Nchw, conv::Layout::Nchw);
     if let Some(&Choice::Conv(kernel, blocks)) = lowering.schedule.get(lowering.name(layer))
-        && kernel.id.tier == lowering.cpu.tier
+        && kernel.id.tier == cpu.tier
         && (kernel.accepts)(problem)
+        && fits(kernel)
     {
         return Some((kernel, blocks));
     }
-    conv::choose(problem, lowering.cpu)
+    conv::choose(problem, cpu).filter(|(kernel, _)| fits(kernel)).or_else(|| {
+        let kernel = conv::candidates(problem, cpu).find(|kernel| fits(kernel))?;
+        Some((kernel, (kernel.blocks)(problem, cpu)))
+    })
 }
 
 impl Lowering<'_> {
