@@ -105,8 +105,9 @@ impl Split {
             let each = whole.div_ceil(count);
             return Ok((0..count).map(|i| Dim::Known(whole.saturating_sub(i * each).min(each))).collect());
         };
+        let count = list_len(&split)?;
         let Some(lengths) = ints_or(args, 1, &[])? else {
-            return match list_len(&split)?.or(self.num_outputs) {
+            return match count.or(self.num_outputs) {
                 Some(count) if count < MOST_OUTPUTS => Ok(vec![Dim::Unknown; count]),
                 count => {
                     Err(OpError::unsupported(format!("a split into an unknown or absurd number of parts: {count:?}")))
