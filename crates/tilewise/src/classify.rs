@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tilewise_formats::image::{Photo, Preprocess, decode};
+use tilewise_formats::image::{Channels, Photo, Preprocess, decode};
 use tilewise_graph::{Dim, ValueType};
 use tilewise_kernels::Ctx;
 use tilewise_kernels::movement::{ImageProblem, choose_image};
@@ -147,16 +147,14 @@ impl Classifier {
             return Ok(Tensor::from_slice(&[batch, h, w, 3], &bytes).map_err(tilewise_engine::PlanError::from)?);
         }
         let mut values = vec![0f32; bytes.len()];
+        let Preprocess { scale, shift, channels, .. } = self.preprocess;
+        let swap = channels == Channels::Bgr;
         if self.pixels == Pixels::Planes {
-            let Preprocess { scale, shift, .. } = self.preprocess;
-            let swap = self.preprocess.channels == tilewise_formats::image::Channels::Bgr;
             let problem = ImageProblem { n: batch, pixels: h * w, swap, scale, shift };
             let cpu = self.session.options().cpu();
             let pool = options::pool(cpu.cores);
             (choose_image(cpu.tier).run)(&problem, &bytes, &mut values, Ctx { pool: &pool, scratch: &mut [] });
         } else {
-            let Preprocess { scale, shift, .. } = self.preprocess;
-            let swap = self.preprocess.channels == tilewise_formats::image::Channels::Bgr;
             for (to, from) in values.chunks_exact_mut(3).zip(bytes.chunks_exact(3)) {
                 for c in 0..3 {
                     to[c] = f32::from(from[if swap { 2 - c } else { c }]) * scale[c] + shift[c];

@@ -50,7 +50,7 @@ impl Model {
         });
         let bytes = bytes.map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-        Self::new(pipeline::import(bytes, folder)?)
+        Self::from_graph(pipeline::import(bytes, folder)?)
     }
 
     /// Loads a model from memory; it cannot have external data.
@@ -58,7 +58,7 @@ impl Model {
     /// # Errors
     /// [`Error::Import`] and [`Error::Graph`].
     pub fn from_bytes(bytes: Bytes) -> Result<Self, Error> {
-        Self::new(pipeline::import(bytes, None)?)
+        Self::from_graph(pipeline::import(bytes, None)?)
     }
 
     /// The image classifier that comes with tilewise: EfficientNet-Lite0, trained on ImageNet.
@@ -69,7 +69,11 @@ impl Model {
         Self::from_bytes(Bytes::from(crate::embedded::CLASSIFIER))
     }
 
-    fn new(source: Graph) -> Result<Self, Error> {
+    /// A model of a network built in code or parsed from its text form.
+    ///
+    /// # Errors
+    /// [`Error::Graph`].
+    pub fn from_graph(source: Graph) -> Result<Self, Error> {
         let optimized = pipeline::optimize(&source)?;
         let shared = Shared { source, optimized, weights: Weights::default(), plans: Mutex::default() };
         Ok(Model { shared: Arc::new(shared) })

@@ -1,7 +1,7 @@
 //! Packed weights, shared by all plans of a model.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tilewise_graph::Constant;
 use tilewise_tensor::{AlignedBuffer, TensorError};
@@ -24,11 +24,18 @@ struct Key {
     form: Form,
 }
 
-/// The packed constants of a model. Plans for other input shapes, and sessions on other threads, find here what was
-/// packed before.
+/// The packed constants of a model, as long as a plan holds them. Plans for other input shapes, and sessions on other
+/// threads, find here what was packed before; what the last plan let go is forgotten, so that ever new shapes do not
+/// fill the memory.
 #[derive(Default)]
 pub struct Weights {
-    packed: Mutex<HashMap<Key, (Constant, Arc<AlignedBuffer>)>>,
+    packed: Mutex<HashMap<Key, Packed>>,
+}
+
+struct Packed {
+    buffer: Weak<AlignedBuffer>,
+    /// Keeps the address in the key taken.
+    _constant: Constant,
 }
 
 impl Weights {
@@ -47,18 +54,19 @@ impl Weights {
         let bytes = constant.stored().bytes();
         let key = Key { address: bytes.as_ptr().addr(), len: bytes.len(), scale, form };
         let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, buffer)) = packed.get(&key) {
-            return Ok(Arc::clone(buffer));
+        if let Some(buffer) = packed.get(&key).and_then(|entry| entry.buffer.upgrade()) {
+            return Ok(buffer);
         }
         let buffer = Arc::new(pack(constant)?);
         bytes.release();
-        packed.insert(key, (constant.clone(), Arc::clone(&buffer)));
+        packed.retain(|_, entry| entry.buffer.strong_count() > 0);
+        packed.insert(key, Packed { buffer: Arc::downgrade(&buffer), _constant: constant.clone() });
         Ok(buffer)
     }
 
-    /// Bytes of all packed constants.
+    /// Bytes of all packed constants that plans hold.
     pub fn bytes(&self) -> usize {
         let packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        packed.values().map(|(_, buffer)| buffer.len()).sum()
+        packed.values().filter_map(|entry| entry.buffer.upgrade()).map(|buffer| buffer.len()).sum()
     }
 }
