@@ -1,5 +1,6 @@
 //! The graph: values, and the nodes that make them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tilewise_tensor::{Tensor, TensorError};
@@ -52,13 +53,24 @@ impl Constant {
     pub fn tensor(&self) -> Result<Tensor, TensorError> {
         match self {
             Constant::Dense(tensor) => Ok(tensor.clone()),
+            Constant::Scaled { base, .. } => Tensor::from_slice(base.shape(), &self.values()?),
+        }
+    }
+
+    /// The elements of an f32 value: borrowed where they stand as such in memory, with at most one copy where not.
+    ///
+    /// # Errors
+    /// [`TensorError::Type`] for other elements.
+    pub fn values(&self) -> Result<Cow<'_, [f32]>, TensorError> {
+        match self {
+            Constant::Dense(tensor) => tensor.values::<f32>(),
             Constant::Scaled { base, scale } => {
                 let mut values = base.values::<f32>()?.into_owned();
                 let slice = values.len().checked_div(scale.len()).unwrap_or(0).max(1);
                 for (part, factor) in values.chunks_mut(slice).zip(scale.iter()) {
                     part.iter_mut().for_each(|x| *x *= factor);
                 }
-                Tensor::from_slice(base.shape(), &values)
+                Ok(Cow::Owned(values))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Layouts: how each value stands in memory, and the reorders between steps that disagree.
 
-use tilewise_graph::{GraphError, ValueId};
+use tilewise_graph::{Constant, GraphError, ValueId};
 use tilewise_kernels::Ctx;
 use tilewise_kernels::movement::{self, Reorder};
 use tilewise_tensor::{AlignedBuffer, TensorError, numel};
@@ -114,10 +114,11 @@ impl Lowering<'_> {
     /// A constant as it is read from memory in a layout.
     fn constant(&mut self, id: ValueId, layout: Layout) -> Result<BufferId, PlanError> {
         match layout {
-            Layout::Plain => self.packed(id, Form { name: "plain", sizes: Vec::new() }, |values| {
-                let mut buffer = AlignedBuffer::zeroed(values.len());
-                buffer.bytes_mut().copy_from_slice(values);
-                buffer
+            Layout::Plain => self.packed_with(id, Form { name: "plain", sizes: Vec::new() }, |constant| {
+                let tensor = constant.tensor()?;
+                let mut buffer = AlignedBuffer::zeroed(tensor.bytes().len());
+                buffer.bytes_mut().copy_from_slice(tensor.bytes());
+                Ok(buffer)
             }),
             Layout::Blocked => self.blocked_constant(id, &self.shape(id)),
         }
@@ -131,30 +132,22 @@ impl Lowering<'_> {
         len: usize,
         pack: impl FnOnce(&[f32], &mut [f32]),
     ) -> Result<BufferId, PlanError> {
-        self.packed_with(id, form, |tensor| {
+        self.packed_with(id, form, |constant| {
+            // The buffer that stays before the copy that goes: freed memory then is the last, and is given back.
             let mut buffer = AlignedBuffer::zeroed(len * size_of::<f32>());
-            pack(&tensor.values::<f32>()?, buffer.as_mut_slice());
+            pack(&constant.values()?, buffer.as_mut_slice());
             Ok(buffer)
         })
-    }
-
-    fn packed(
-        &mut self,
-        id: ValueId,
-        form: Form,
-        pack: impl FnOnce(&[u8]) -> AlignedBuffer,
-    ) -> Result<BufferId, PlanError> {
-        self.packed_with(id, form, |tensor| Ok(pack(tensor.bytes())))
     }
 
     fn packed_with(
         &mut self,
         id: ValueId,
         form: Form,
-        pack: impl FnOnce(&tilewise_tensor::Tensor) -> Result<AlignedBuffer, TensorError>,
+        pack: impl FnOnce(&Constant) -> Result<AlignedBuffer, TensorError>,
     ) -> Result<BufferId, PlanError> {
         let Some(constant) = self.graph.constant(id) else { return Ok(BufferId::NONE) };
-        let buffer = self.weights.get(constant, form, |constant| pack(&constant.tensor()?))?;
+        let buffer = self.weights.get(constant, form, pack)?;
         Ok(self.add(Storage::Constant(buffer)))
     }
 }

@@ -113,7 +113,8 @@ pub(crate) const NETWORKS: &[(&str, &str)] = &[
 
 /// The network of a text; names that are read and not made are small constants.
 pub(crate) fn network(text: &str) -> Graph {
-    let constants = "const gamma: f32[8] = 1 2 3 4 5 6 7 8\nconst beta: f32[8] = 8 7 6 5 4 3 2 1\nconst two: f32[] = 2\n";
+    let constants =
+        "const gamma: f32[8] = 1 2 3 4 5 6 7 8\nconst beta: f32[8] = 8 7 6 5 4 3 2 1\nconst two: f32[] = 2\n";
     format!("{constants}{text}").parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
