@@ -1,6 +1,6 @@
 //! `infer`: runs any model on raw tensors.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -49,7 +49,7 @@ impl Infer {
         let outputs = if self.reference { reference(&model, &inputs)? } else { self.optimized(&model, &inputs)? };
         let named: Vec<(&str, &Tensor)> = outputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         if let Some(path) = &self.output.output {
-            npy::write_npz(path, &named).with_context(|| format!("cannot write {}", path.display()))?;
+            npy::write_npz(path, &named).context("cannot write the outputs")?;
             return Ok(true);
         }
         self.print(&named)?;
@@ -129,7 +129,7 @@ impl Infer {
 }
 
 fn read(file: &str) -> Result<Vec<(String, Tensor)>> {
-    npy::read(&PathBuf::from(file)).with_context(|| format!("cannot read {file}"))
+    npy::read(Path::new(file)).context("cannot read an input")
 }
 
 fn reference(model: &Model, inputs: &[Tensor]) -> Result<Vec<(String, Tensor)>> {
