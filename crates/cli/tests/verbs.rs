@@ -25,7 +25,9 @@ fn assert_keys(object: &Value, wanted: &[&str]) {
 
 #[test]
 fn wrong_usage_is_told_apart_from_failed_work() {
-    for line in ["", "dance", "run --colour", "run --threads 0", "run --isa mmx", "bench --batch 0", "infer --shape 1x3"] {
+    for line in
+        ["", "dance", "run --colour", "run --threads 0", "run --isa mmx", "bench --batch 0", "infer --shape 1x3"]
+    {
         let Done { code, out, err } = tilewise(line);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{line}");
         assert!(err.contains("tilewise") || err.contains("--help"), "{line}: {err}");

@@ -1,6 +1,6 @@
 //! `infer`: raw tensors in and out of any model.
 
-use tilewise::{Tensor, npy};
+use tilewise::{DType, Tensor, npy};
 
 use crate::support::{Place, onnx, tilewise};
 
@@ -49,11 +49,11 @@ fn inputs_come_from_files_and_are_filled() {
     };
     let plus_one = ("y".to_owned(), vec![2, 2], vec![2.0, 3.0, 4.0, 5.0]);
     assert_eq!(sum("--input a=a.npy --fill ones --shape b:2x2"), plus_one);
-    place.write("b.npy", &npy("<f4", "2,", &floats(&[1.0, 1.0])));
     let a = Tensor::from_slice(&[2, 2], &[1f32, 2.0, 3.0, 4.0]).unwrap();
     let b = Tensor::from_slice(&[2, 2], &[1f32; 4]).unwrap();
     npy::write_npz(&place.path("both.npz"), &[("b", &b), ("a", &a)]).unwrap();
     assert_eq!(sum("--input both.npz"), plus_one);
+    assert_eq!(sum("--input a=both.npz --input b=both.npz"), plus_one);
     assert_eq!(sum("--input both.npz --reference"), plus_one);
     assert_eq!(sum("--fill ones --batch 3"), ("y".to_owned(), vec![3, 2], vec![2.0; 6]));
 }
@@ -73,11 +73,15 @@ fn what_is_given_wrong_is_named() {
     place.write("wide.npy", &npy("<f4", "2, 3", &floats(&[0.0; 6])));
     place.write("whole.npy", &npy("<i4", "2, 2", &[0; 16]));
     place.write("short.npy", &npy("<f4", "2, 2", &[0; 12]));
-    place.write("text.npy", b"1 2 3 4");
+    let pair = Tensor::zeros(DType::F32, &[1, 2]).unwrap();
+    npy::write_npz(&place.path("two.npz"), &[("c", &pair), ("d", &pair)]).unwrap();
+    place.write("text.npy", b"1 2 3 4\n5 6 7 8\n");
     for (flags, parts) in [
         ("", &["a, b", "--input", "--fill"][..]),
         ("--input a=a.npy", &["given for b"]),
         ("--input c=a.npy --fill ones", &["'c'", "the model has a, b"]),
+        ("--input a=two.npz --fill ones", &["two.npz", "2 arrays", "'a'"]),
+        ("--input a=a.npy --input a=a.npy --fill ones", &["'a'", "twice"]),
         ("--shape c:2x2 --fill ones", &["'c'", "the model has a, b"]),
         ("--input a=wide.npy --fill ones", &["'a'", "expected f32[N,2]", "got f32[2,3]"]),
         ("--input a=wide.npy --fill ones --reference", &["'a'", "expected f32[N,2]", "got f32[2,3]"]),

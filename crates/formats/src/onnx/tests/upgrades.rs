@@ -177,7 +177,7 @@ const ROWS: &[Row] = &[
     ),
     row(
         17,
-        "y = com.microsoft.QLinearMul(q, half, none, q, half, none, half)",
+        "y = com.microsoft.QLinearMul(q, half, -, q, half, -, half)",
         &["y = QLinearMul(q, half, -, q, half, -, half)"],
     ),
     row(
