@@ -96,6 +96,8 @@ fn inspect_counts_a_model() {
     let sum = |key: &str| layers.iter().map(|layer| layer[key].as_u64().unwrap()).sum::<u64>();
     assert_eq!((sum("macs"), sum("params")), (MACS, PARAMS));
     assert_eq!(tilewise("inspect --json --batch 2").json()["macs"], 2 * MACS);
+    let error = tilewise("inspect --shape input:99999999999x3x224x224").error();
+    assert!(error.contains("f32[99999999999, 3, 224, 224] does not fit"), "{error}");
     assert!(tilewise("inspect").fine().contains("f32[N,1000]"));
 }
 
