@@ -119,10 +119,7 @@ impl Graph {
                 return Err(GraphError::Input { name: (*name).to_owned(), expected, actual });
             };
             let ty = self.value(id).ty.clone();
-            let fits = ty.shape.as_ref().is_none_or(|dims| {
-                dims.len() == shape.len() && dims.iter().zip(*shape).all(|(d, &n)| d.known().is_none_or(|d| d == n))
-            });
-            if !fits {
+            if !ty.admits(shape) {
                 return Err(GraphError::Input { name: (*name).to_owned(), expected: ty.to_string(), actual });
             }
             self.set_type(id, ValueType::known(ty.dtype, shape));

@@ -90,12 +90,7 @@ fn check_inputs(graph: &Graph, inputs: &[Tensor]) -> Result<(), GraphError> {
     }
     for (&id, tensor) in graph.inputs().iter().zip(inputs) {
         let value = graph.value(id);
-        let fits = value.ty.dtype == tensor.dtype()
-            && value.ty.shape.as_ref().is_none_or(|dims| {
-                dims.len() == tensor.shape().len()
-                    && dims.iter().zip(tensor.shape()).all(|(d, &n)| d.known().is_none_or(|d| d == n))
-            });
-        if !fits {
+        if value.ty.dtype != tensor.dtype() || !value.ty.admits(tensor.shape()) {
             return Err(GraphError::Input {
                 name: value.name.to_string(),
                 expected: value.ty.to_string(),

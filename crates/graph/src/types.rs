@@ -82,6 +82,12 @@ impl ValueType {
         self.shape.as_ref().map(Vec::len)
     }
 
+    /// True when a tensor of this shape can be such a value: every length that is a number is that of the shape.
+    pub fn admits(&self, shape: &[usize]) -> bool {
+        let same = |(dim, &n): (&Dim, &usize)| dim.known().is_none_or(|known| known == n);
+        self.shape.as_ref().is_none_or(|dims| dims.len() == shape.len() && dims.iter().zip(shape).all(same))
+    }
+
     /// The number of elements, where all lengths are numbers and their product fits.
     pub fn numel(&self) -> Option<usize> {
         tilewise_tensor::numel(&self.known_shape()?)

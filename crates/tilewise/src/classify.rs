@@ -93,10 +93,18 @@ impl Classifier {
         Ok(Classifier { session, preprocess, labels, pixels, size })
     }
 
-    /// Names the classes otherwise, one name a class.
-    pub fn with_labels(mut self, labels: Vec<String>) -> Self {
+    /// Names the classes otherwise, one name a class; a background class may go without.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the model says how many classes it has, and there are not as many names.
+    pub fn with_labels(mut self, labels: Vec<String>) -> Result<Self, Error> {
+        let (_, scores) = self.session.model().outputs().next().unzip();
+        let classes = scores.and_then(|ty| ty.shape.as_ref()?.last()?.known());
+        if let Some(classes) = classes.filter(|&classes| classes != labels.len() && background(classes, &labels) == 0) {
+            return Err(Error::Usage(format!("{} names for a model of {classes} classes", labels.len())));
+        }
         self.labels = labels;
-        self
+        Ok(self)
     }
 
     /// Decodes and cuts photos; may be used on other threads than the classifier.
@@ -166,8 +174,7 @@ impl Classifier {
     }
 
     fn best(&self, scores: &[f32], topk: usize) -> Vec<Ranked> {
-        // TensorFlow's ImageNet models count the background as class 0.
-        let background = usize::from(scores.len() == 1001 && self.labels.len() == 1000);
+        let background = background(scores.len(), &self.labels);
         let mut order: Vec<usize> = (background..scores.len()).collect();
         order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
         let named = scores.len() - background == self.labels.len();
@@ -178,6 +185,11 @@ impl Classifier {
         };
         order.into_iter().take(topk).map(ranked).collect()
     }
+}
+
+/// How many classes stand before the named ones: TensorFlow's ImageNet models count the background as class 0.
+fn background(classes: usize, labels: &[String]) -> usize {
+    usize::from(classes == 1001 && labels.len() == 1000)
 }
 
 /// The first output as probabilities, one row an image.

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use tilewise_engine::PlanError;
 use tilewise_graph::{Arg, Args, Graph, Op, ValueId, ValueType};
+use tilewise_tensor::TensorError;
 
 use crate::{Error, Model};
 
@@ -45,13 +47,17 @@ pub struct Inspection {
     pub layers: Vec<LayerCount>,
 }
 
+/// Bytes that one process can address on the machines of today: 47 bits. Counts of what fits there fit 64 bits.
+const ADDRESSABLE: usize = 1 << 47;
+
 /// Counts a model as it was written.
 ///
 /// # Errors
-/// [`Error::Graph`] for shapes that the network does not take.
+/// [`Error::Graph`] for shapes that the network does not take, and [`Error::Plan`] for values beyond all memory.
 pub fn inspect(model: &Model, shapes: &[(&str, &[usize])]) -> Result<Inspection, Error> {
     let mut graph = model.source().clone();
     graph.bind(shapes)?;
+    check_sizes(&graph)?;
     let mut found = Inspection { peak_live_bytes: peak_live_bytes(&graph)?, ..Inspection::default() };
     let mut counted: HashMap<ValueId, ()> = HashMap::new();
     for id in graph.order()? {
@@ -90,6 +96,19 @@ pub fn inspect(model: &Model, shapes: &[(&str, &[usize])]) -> Result<Inspection,
         found.activation_elements += outputs.iter().filter_map(ValueType::numel).sum::<usize>() as u64;
     }
     Ok(found)
+}
+
+fn check_sizes(graph: &Graph) -> Result<(), Error> {
+    let made = graph.nodes().flat_map(|(_, node)| node.outputs.iter().copied());
+    for id in graph.inputs().iter().copied().chain(made) {
+        let ValueType { dtype, .. } = graph.value(id).ty;
+        let Some(shape) = graph.value(id).ty.known_shape() else { continue };
+        let bytes = graph.value(id).ty.numel().and_then(|n| n.checked_mul(dtype.size()));
+        if bytes.is_none_or(|bytes| bytes > ADDRESSABLE) {
+            return Err(PlanError::from(TensorError::TooLarge { dtype, shape }).into());
+        }
+    }
+    Ok(())
 }
 
 fn peak_live_bytes(graph: &Graph) -> Result<u64, Error> {

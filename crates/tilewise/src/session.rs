@@ -63,9 +63,12 @@ impl Session {
         let mut views = Vec::with_capacity(known.len());
         for (name, ty) in self.model.inputs() {
             let given = inputs.iter().find(|(other, _)| *other == name).map(|(_, tensor)| tensor.view());
-            let missing =
-                || GraphError::Input { name: name.to_owned(), expected: ty.to_string(), actual: "nothing".to_owned() };
-            views.push(given.ok_or_else(missing)?);
+            let unfit = |actual| GraphError::Input { name: name.to_owned(), expected: ty.to_string(), actual };
+            let view = given.ok_or_else(|| unfit("nothing".to_owned()))?;
+            if view.dtype() != ty.dtype || !ty.admits(view.shape()) {
+                return Err(unfit(ValueType::known(view.dtype(), view.shape()).to_string()).into());
+            }
+            views.push(view);
         }
         let outputs = self.run_views(&views)?;
         Ok((0..outputs.len()).map(|i| (outputs.name(i).to_owned(), outputs.tensor(i))).collect())

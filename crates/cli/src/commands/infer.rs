@@ -1,6 +1,6 @@
 //! `infer`: runs any model on raw tensors.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -49,7 +49,7 @@ impl Infer {
         let outputs = if self.reference { reference(&model, &inputs)? } else { self.optimized(&model, &inputs)? };
         let named: Vec<(&str, &Tensor)> = outputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         if let Some(path) = &self.output.output {
-            npy::write_npz(path, &named).with_context(|| format!("cannot write {}", path.display()))?;
+            npy::write_npz(path, &named).context("cannot write the outputs")?;
             return Ok(true);
         }
         self.print(&named)?;
@@ -58,17 +58,7 @@ impl Infer {
 
     /// The model's inputs in order, from files or filled.
     fn inputs(&self, model: &Model) -> Result<Vec<Tensor>> {
-        let mut given: Vec<(String, Tensor)> = Vec::new();
-        for text in &self.input {
-            match text.rsplit_once('=') {
-                Some((name, file)) => {
-                    let mut arrays = read(file)?;
-                    let (_, tensor) = arrays.pop().with_context(|| format!("{file} holds no array"))?;
-                    given.push((name.to_owned(), tensor));
-                }
-                None => given.extend(read(text)?),
-            }
-        }
+        let given = self.given()?;
         let names: Vec<String> = model.inputs().map(|(name, _)| name.to_owned()).collect();
         if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(name)) {
             bail!("no input is named '{name}'; the model has {}", names.join(", "));
@@ -97,6 +87,28 @@ impl Infer {
             }
         }
         Ok(tensors)
+    }
+
+    /// What the files hold, by the names of inputs.
+    fn given(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut given: Vec<(String, Tensor)> = Vec::new();
+        for text in &self.input {
+            let Some((name, file)) = text.rsplit_once('=') else {
+                given.extend(read(text)?);
+                continue;
+            };
+            let mut arrays = read(file)?;
+            let named = arrays.iter().position(|(other, _)| other == name);
+            let Some(at) = named.or((arrays.len() == 1).then_some(0)) else {
+                bail!("{file} holds {} arrays, and none is named '{name}'", arrays.len());
+            };
+            given.push((name.to_owned(), arrays.swap_remove(at).1));
+        }
+        let twice = (1..given.len()).find(|&at| given[..at].iter().any(|(name, _)| *name == given[at].0));
+        if let Some(at) = twice {
+            bail!("input '{}' is given twice", given[at].0);
+        }
+        Ok(given)
     }
 
     fn optimized(&self, model: &Model, inputs: &[Tensor]) -> Result<Vec<(String, Tensor)>> {
@@ -129,7 +141,7 @@ impl Infer {
 }
 
 fn read(file: &str) -> Result<Vec<(String, Tensor)>> {
-    npy::read(&PathBuf::from(file)).with_context(|| format!("cannot read {file}"))
+    npy::read(Path::new(file)).context("cannot read an input")
 }
 
 fn reference(model: &Model, inputs: &[Tensor]) -> Result<Vec<(String, Tensor)>> {

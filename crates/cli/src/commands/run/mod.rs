@@ -91,7 +91,8 @@ impl Run {
             None => classifier,
             Some(path) => {
                 let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the labels {path}"))?;
-                classifier.with_labels(text.lines().map(str::to_owned).collect())
+                let names = text.lines().map(str::to_owned).collect();
+                classifier.with_labels(names).with_context(|| format!("cannot use the labels {path}"))?
             }
         })
     }

@@ -155,12 +155,44 @@ const ROWS: &[Row] = &[
         "y = com.microsoft.FusedConv(x, w) activation=\"LeakyRelu\" activation_params=[0.5]",
         &["y = Conv(x, w) activation=\"LeakyRelu(0.5)\""],
     ),
+    row(
+        17,
+        "y = com.microsoft.QLinearAdd(q, half, no8, q, half, no8, half, no8)",
+        &["y = QLinearAdd(q, half, no8, q, half, no8, half, no8)"],
+    ),
+    row(
+        17,
+        "y = com.microsoft.QLinearConcat(half, no8, q, half, no8, q, half, no8) axis=0",
+        &["y = QLinearConcat(half, no8, q, half, no8, q, half, no8) axis=0"],
+    ),
+    row(
+        17,
+        "y = com.microsoft.QLinearGlobalAveragePool(q4, half, no8, half, no8) channels_last=1",
+        &["y = QLinearGlobalAveragePool(q4, half, no8, half, no8) channels_last=1"],
+    ),
+    row(
+        17,
+        "y = com.microsoft.QLinearLeakyRelu(q, half, no8, half, no8) alpha=0.5",
+        &["y = QLinearLeakyRelu(q, half, no8, half, no8) alpha=0.5"],
+    ),
+    row(
+        17,
+        "y = com.microsoft.QLinearMul(q, half, -, q, half, -, half)",
+        &["y = QLinearMul(q, half, -, q, half, -, half)"],
+    ),
+    row(
+        17,
+        "y = com.microsoft.QLinearSigmoid(q, half, no8, half, no8)",
+        &["y = QLinearSigmoid(q, half, no8, half, no8)"],
+    ),
     row(17, "y = com.microsoft.QuickGelu(x)", &["y = Swish(x) alpha=1.702"]),
 ];
 
 /// Values that a few rows read besides.
 const MORE: &str = "
     input q: i8[4]
+    input q4: i8[1,2,2,3]
+    init no8: i8[] = 0
     input x2: f32[2,3]
     input one: f32[1,3]
     input index: i64[2,3]

@@ -1,0 +1,178 @@
+//! The command line as its users meet it: exit codes, what is printed, and what goes wrong in one line.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod infer;
+mod run;
+mod support;
+
+use serde_json::Value;
+use tilewise::embedded::CLASSIFIER;
+use tilewise::{graph::passes, kernels::catalog::catalog};
+
+use support::{Done, Place, onnx, tilewise};
+
+/// Parameters of EfficientNet-Lite0 once batch norm is folded into the convolutions: one number a channel less than the
+/// 4 652 008 of the network as it is trained.
+const PARAMS: u64 = 4_631_000;
+/// Its multiply-adds for one photo.
+const MACS: u64 = 385_187_552;
+
+#[track_caller]
+fn assert_keys(object: &Value, wanted: &[&str]) {
+    let missing: Vec<_> = wanted.iter().filter(|key| object.get(key).is_none_or(Value::is_null)).collect();
+    assert!(missing.is_empty(), "{missing:?} are not in {object}");
+}
+
+#[test]
+fn wrong_usage_is_told_apart_from_failed_work() {
+    for line in
+        ["", "dance", "run --colour", "run --threads 0", "run --isa mmx", "bench --batch 0", "infer --shape 1x3"]
+    {
+        let Done { code, out, err } = tilewise(line);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{line}");
+        assert!(err.contains("tilewise") || err.contains("--help"), "{line}: {err}");
+    }
+    assert!(tilewise("--version").fine().starts_with("tilewise "));
+}
+
+#[test]
+fn files_that_are_no_models_are_refused_in_one_line() {
+    let place = Place::new();
+    place.write("garbage.onnx", b"this is not a model");
+    place.write("empty.onnx", b"");
+    place.write("truncated.onnx", &CLASSIFIER[..CLASSIFIER.len() / 2]);
+    place.write("folder/file", b"");
+    for verb in ["run", "infer --fill ones", "bench", "inspect", "check", "compare", "explain"] {
+        for model in ["garbage.onnx", "empty.onnx", "truncated.onnx", "missing.onnx", "folder"] {
+            let error = place.run(&format!("{verb} -m {model}")).error();
+            assert!(error.contains(model), "{verb}: {error}");
+        }
+    }
+}
+
+#[test]
+fn check_lists_what_is_not_supported() {
+    assert!(tilewise("check").fine().contains("runs"));
+    let place = Place::new();
+    place.write("odd.onnx", &onnx::one_node("Frobnicate"));
+    let Done { code, out, err } = place.run("check -m odd.onnx");
+    assert_eq!((code, err.as_str()), (Some(1), ""));
+    let row = out.lines().last().unwrap();
+    assert!(["node ", "Frobnicate", "17", "not built"].iter().all(|part| row.contains(part)), "{out}");
+
+    let done = place.run("check -m odd.onnx --json");
+    let report: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((done.code, &report["runs"]), (Some(1), &Value::Bool(false)));
+    let [found] = &report["unsupported"].as_array().unwrap()[..] else { panic!("{report}") };
+    assert_eq!((&found["node"], &found["op"], &found["opset"]), (&"node".into(), &"Frobnicate".into(), &"17".into()));
+    assert!(found["reason"].as_str().unwrap().contains("not built"), "{found}");
+
+    let error = place.run("bench -m odd.onnx").error();
+    assert!(["'node'", "Frobnicate", "opset 17"].iter().all(|part| error.contains(part)), "{error}");
+}
+
+#[test]
+fn bench_reports_every_figure() {
+    let report = tilewise("bench --duration 0.1 --warmup 0 --threads 1 --json").json();
+    let keys = "model threads batch precision isa load_ms first_ms min_ms median_ms p90_ms p99_ms max_ms runs \
+                images_per_s peak_rss_mb macs flops gflops fma_peak_gflops peak_fraction";
+    assert_keys(&report, &keys.split_whitespace().collect::<Vec<_>>());
+    assert_eq!((&report["threads"], &report["batch"], &report["macs"]), (&1.into(), &1.into(), &MACS.into()));
+    assert_eq!(report["flops"], 2 * MACS);
+    let times = ["min_ms", "median_ms", "p90_ms", "p99_ms", "max_ms"].map(|key| report[key].as_f64().unwrap());
+    assert!(times[0] > 0.0 && times.is_sorted(), "{report}");
+    let text = tilewise("bench --duration 0 --warmup 0 --batch 2").fine();
+    assert!(text.contains("batch 2") && text.contains("images/s"), "{text}");
+}
+
+#[test]
+fn inspect_counts_a_model() {
+    let report = tilewise("inspect --json").json();
+    let keys = "inputs outputs ops opset params macs flops weight_bytes activation_elements peak_live_bytes layers";
+    assert_keys(&report, &keys.split_whitespace().collect::<Vec<_>>());
+    assert_eq!((&report["params"], &report["macs"]), (&PARAMS.into(), &MACS.into()));
+    assert_eq!((&report["flops"], &report["ops"]["Conv"]), (&(2 * MACS).into(), &49.into()));
+    let layers = report["layers"].as_array().unwrap();
+    let sum = |key: &str| layers.iter().map(|layer| layer[key].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("macs"), sum("params")), (MACS, PARAMS));
+    assert_eq!(tilewise("inspect --json --batch 2").json()["macs"], 2 * MACS);
+    let error = tilewise("inspect --shape input:99999999999x3x224x224").error();
+    assert!(error.contains("f32[99999999999, 3, 224, 224] does not fit"), "{error}");
+    assert!(tilewise("inspect").fine().contains("f32[N,1000]"));
+}
+
+#[test]
+fn compare_holds_the_plan_against_the_reference() {
+    let place = Place::new();
+    place.write("add.onnx", &onnx::one_node("Add"));
+    let report = place.run("compare -m add.onnx --json").json();
+    assert_eq!(report["holds"], true);
+    assert_keys(&report["layers"][0], &["node", "op", "max_abs", "max_rel"]);
+    assert_keys(&report["outputs"][0], &["node", "max_abs", "max_rel"]);
+}
+
+#[test]
+fn a_schedule_can_be_written_and_used() {
+    let place = Place::new();
+    place.run("explain --text --threads 1 -o plan.txt").fine();
+    let text = place.read("plan.txt");
+    assert!(text.starts_with("tilewise schedule 1\n") && text.lines().count() > 10, "{text}");
+    let report = place.run("bench --schedule plan.txt --duration 0 --warmup 0 --threads 1 --json").json();
+    assert_eq!(report["macs"], MACS);
+    assert_eq!(place.run("explain --text --threads 1 --schedule plan.txt").fine(), text);
+
+    place.write("bad.txt", b"faster, please");
+    let error = place.run("bench --schedule bad.txt").error();
+    assert!(error.contains("bad.txt") && error.contains("line 1"), "{error}");
+    assert!(place.run("bench --schedule none.txt").error().contains("none.txt"));
+}
+
+#[test]
+fn explain_shows_one_layer() {
+    let text = tilewise("explain --layer stem --duration 0").fine();
+    let rows: Vec<&str> = text.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+    assert!(rows.len() == 1 && rows[0].starts_with("/_conv_stem/Conv"), "{text}");
+    let rows = tilewise("explain --layer stem --duration 0 --json").json();
+    assert_eq!(rows.as_array().unwrap().len(), 1);
+    assert_keys(&rows[0], &["layer", "op", "choice", "predicted_ms", "measured_ms", "bound"]);
+    assert!(tilewise("explain --layer roof --duration 0").error().contains("'roof'"));
+}
+
+#[test]
+fn machine_measures_its_ceilings() {
+    let report = tilewise("machine --json --duration 0.2").json();
+    assert_keys(&report, &["cpu", "isa", "threads", "caches", "peaks", "reads"]);
+    let positive = |list: &str, key: &str| {
+        let list = report[list].as_array().unwrap();
+        !list.is_empty() && list.iter().all(|row| row[key].as_f64().unwrap() > 0.0)
+    };
+    assert!(positive("peaks", "fma_gflops") && positive("reads", "read_gb_per_s"), "{report}");
+}
+
+#[test]
+fn tables_list_all_there_is_in_columns() {
+    for (verb, rows, heads) in [
+        ("kernels", catalog().count(), &["kernel", "problem", "isa", "here"][..]),
+        ("passes", passes::ALL.len(), &["pass", "what it does"]),
+    ] {
+        let text = tilewise(verb).fine();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(rows > 10 && lines.len() == rows + 1, "{verb}: {} lines for {rows} rows", lines.len());
+        for at in heads.iter().map(|head| lines[0].find(head).unwrap()) {
+            let begins = |line: &&str| !line[at..].starts_with(' ') && (at == 0 || line[..at].ends_with("  "));
+            assert!(lines.iter().all(begins), "a column of {verb} is not straight at {at}\n{text}");
+        }
+        assert_eq!(tilewise(&format!("{verb} --json")).json().as_array().unwrap().len(), rows);
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    for line in ["kernels", "passes --json", "inspect", "run --format json", "run --format csv"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Place::new().command(line).stdout(writer).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), err.as_str()), (Some(0), ""), "{line}");
+    }
+}
