@@ -17,6 +17,19 @@ struct Cli {
 enum Verb {
     /// Everything that a change must pass: format, lints, tests, documentation, and the main job end to end.
     Ci,
+    /// Real models against onnxruntime, once for each instruction set; needs Python with the packages that
+    /// xtask/parity/models.py names.
+    Parity {
+        /// Folder of ONNX models.
+        #[arg(long)]
+        models: String,
+        /// Folder of photos that classifiers are compared on.
+        #[arg(long)]
+        photos: Option<String>,
+        /// The Python to use.
+        #[arg(long, default_value = "python3")]
+        python: String,
+    },
 }
 
 /// The steps of `ci`: a name and a cargo command line.
@@ -31,6 +44,7 @@ const CI: &[(&str, &str)] = &[
 fn main() -> Result<()> {
     match Cli::parse().verb {
         Verb::Ci => ci(),
+        Verb::Parity { models, photos, python } => parity(&models, photos.as_deref(), &python),
     }
 }
 
@@ -38,13 +52,26 @@ fn ci() -> Result<()> {
     for (name, line) in CI {
         let start = Instant::now();
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args(line.split(' '))
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .status()
-            .with_context(|| format!("cannot start cargo {line}"))?;
-        ensure!(status.success(), "{name} failed: cargo {line}");
+        run(Command::new(cargo).args(line.split(' ')).env("RUSTDOCFLAGS", "-D warnings")).context(*name)?;
         eprintln!("{name}: fine after {:.0} s", start.elapsed().as_secs_f64());
     }
+    Ok(())
+}
+
+fn parity(models: &str, photos: Option<&str>, python: &str) -> Result<()> {
+    run(Command::new("cargo").args(["build", "--release"]))?;
+    for isa in ["avx512", "avx2", "scalar"] {
+        eprintln!("{isa}");
+        let mut compare = Command::new(python);
+        compare.args(["xtask/parity/models.py", "--models", models, "--isa", isa]);
+        compare.args(photos.iter().flat_map(|photos| ["--photos", photos]));
+        run(&mut compare)?;
+    }
+    Ok(())
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    ensure!(status.success(), "{command:?} failed");
     Ok(())
 }

@@ -32,7 +32,9 @@ pub enum PlanError {
     #[error(transparent)]
     Tensor(#[from] TensorError),
     /// The activations do not fit in memory.
-    #[error("the activations of this network at these shapes take {bytes} bytes or more; there are {memory}")]
+    #[error(
+        "the activations of this network at these shapes take {bytes} bytes or more, which this machine with its {memory} bytes cannot give"
+    )]
     TooLarge {
         /// What they take at least.
         bytes: usize,

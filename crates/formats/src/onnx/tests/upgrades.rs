@@ -117,6 +117,11 @@ const ROWS: &[Row] = &[
         ],
     ),
     row(11, "y = Resize(x, none, scales) mode=\"nearest\"", &["y = Resize(x, -, scales)"]),
+    row(
+        11,
+        "y = Resize(x) scales=[1.0,1.0,2.0,2.0]",
+        &["const y/scales: f32[4] = 1 1 2 2", "y = Resize(x, -, y/scales)"],
+    ),
     row(9, "y = Scatter(x2, index, x2) axis=1", &["y = ScatterElements(x2, index, x2) axis=1"]),
     row(
         9,

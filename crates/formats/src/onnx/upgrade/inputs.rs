@@ -38,6 +38,23 @@ fn move_float(form: &mut Form<'_>, name: &str, at: usize) -> Result<(), OpError>
     Ok(())
 }
 
+/// Moves numbers to input number `at`.
+fn move_floats(form: &mut Form<'_>, name: &str, at: usize) -> Result<(), OpError> {
+    if let Some(values) = take::<Vec<f32>>(form, name, at)? {
+        let id = form.constant(name, Tensor::vector(&values));
+        form.set_input(at, id);
+    }
+    Ok(())
+}
+
+/// `Resize`: the region, the scales and the sizes.
+pub(super) fn resize(form: &mut Form<'_>) -> Result<(), OpError> {
+    move_floats(form, "roi", 1)?;
+    move_floats(form, "scales", 2)?;
+    move_ints(form, "sizes", 3)?;
+    super::resize::empty_inputs(form)
+}
+
 /// Reductions, `Squeeze` and `Unsqueeze`: the axes.
 pub(super) fn axes(form: &mut Form<'_>) -> Result<(), OpError> {
     move_ints(form, "axes", 1)

@@ -156,7 +156,7 @@ pub(crate) static TABLE: &[Row] = &[
     onnx("Relu", 7, NEWEST_OPSET, 1),
     onnx("Reshape", 7, NEWEST_OPSET, 2).lifted(inputs::shape),
     onnx("Resize", 10, 10, 2).lifted(resize::scales_input),
-    onnx("Resize", 11, NEWEST_OPSET, 4).lifted(resize::empty_inputs),
+    onnx("Resize", 11, NEWEST_OPSET, 4).lifted(inputs::resize),
     onnx("ReverseSequence", 10, NEWEST_OPSET, 2),
     onnx("RoiAlign", 10, NEWEST_OPSET, 3),
     onnx("Round", 11, NEWEST_OPSET, 1),
