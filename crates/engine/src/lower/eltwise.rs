@@ -14,21 +14,7 @@ pub(super) fn lower_unary(lowering: &mut Lowering<'_>, layer: Layer<'_>, f: Unar
     let layout = lowering.home(x);
     let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
     let kernel = eltwise::choose_unary(lowering.cpu.tier);
-    lowering.push(NewStep {
-        layer,
-        op: layer.node.op.name(),
-        kernel: kernel.id.name,
-        choice: None,
-        macs: 0,
-        reads: &[x],
-        writes: &[y],
-        run: Box::new(move |memory| {
-            let pool = memory.pool;
-            let ([x], [y]) = memory.split([x], [y]);
-            (kernel.run)(f, x, y, Ctx { pool, scratch: &mut [] });
-            Ok(())
-        }),
-    });
+    lowering.push_map(layer, kernel.id.name, [x, y], 0, move |x, y, ctx| (kernel.run)(f, x, y, ctx));
     Ok(true)
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use tilewise_graph::{Graph, Node, NodeId, Op, ValueId, ops};
 use tilewise_kernels::reduce::ReduceOp;
-use tilewise_kernels::{Cpu, Unary};
+use tilewise_kernels::{Cpu, Ctx, Unary};
 use tilewise_tensor::{AlignedBuffer, DType};
 
 use crate::plan::{BufferId, Input, Output, Run, Step, StepInfo};
@@ -367,6 +367,34 @@ impl<'a> Lowering<'a> {
             bytes,
         };
         self.steps.push(Step { info, run: new.run });
+    }
+
+    /// Appends the step of an operator with one input and one output in f32 that `run` computes with `scratch` more
+    /// values at hand.
+    pub(crate) fn push_map(
+        &mut self,
+        layer: Layer<'_>,
+        kernel: &'static str,
+        [x, y]: [BufferId; 2],
+        scratch: usize,
+        run: impl Fn(&[f32], &mut [f32], Ctx<'_>) + Send + Sync + 'static,
+    ) {
+        let scratch = self.scratch(scratch);
+        self.push(NewStep {
+            layer,
+            op: layer.node.op.name(),
+            kernel,
+            choice: None,
+            macs: 0,
+            reads: &[x],
+            writes: &[y, scratch],
+            run: Box::new(move |memory| {
+                let pool = memory.pool;
+                let ([x], [y, scratch]) = memory.split([x], [y, scratch]);
+                run(x, y, Ctx { pool, scratch });
+                Ok(())
+            }),
+        });
     }
 
     /// A buffer that lives for the next step only.

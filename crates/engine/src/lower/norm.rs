@@ -26,21 +26,7 @@ pub(super) fn lower_softmax(
         Softmax { outer: product(&shape[..axis]), len: product(&shape[axis..end]), inner: product(&shape[end..]), log };
     let kernel = norm::choose_softmax(lowering.cpu.tier);
     let (x, y) = (lowering.buffer(x, Layout::Plain)?, lowering.make(y, Layout::Plain)?);
-    lowering.push(NewStep {
-        layer,
-        op: layer.node.op.name(),
-        kernel: kernel.id.name,
-        choice: None,
-        macs: 0,
-        reads: &[x],
-        writes: &[y],
-        run: Box::new(move |memory| {
-            let pool = memory.pool;
-            let ([x], [y]) = memory.split([x], [y]);
-            (kernel.run)(&problem, x, y, Ctx { pool, scratch: &mut [] });
-            Ok(())
-        }),
-    });
+    lowering.push_map(layer, kernel.id.name, [x, y], 0, move |x, y, ctx| (kernel.run)(&problem, x, y, ctx));
     Ok(true)
 }
 
@@ -56,23 +42,9 @@ pub(super) fn lower_lrn(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops:
     let (size, alpha, beta, bias) = (op.size, op.alpha, op.beta, op.bias);
     let problem = Lrn { n, c, pixels: places.iter().product(), size, alpha, beta, bias, layout: planes(layout) };
     let kernel = norm::choose_lrn(lowering.cpu.tier);
-    let scratch = lowering.scratch((kernel.scratch_len)(&problem, lowering.cpu.cores));
+    let scratch = (kernel.scratch_len)(&problem, lowering.cpu.cores);
     let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
-    lowering.push(NewStep {
-        layer,
-        op: layer.node.op.name(),
-        kernel: kernel.id.name,
-        choice: None,
-        macs: 0,
-        reads: &[x],
-        writes: &[y, scratch],
-        run: Box::new(move |memory| {
-            let pool = memory.pool;
-            let ([x], [y, scratch]) = memory.split([x], [y, scratch]);
-            (kernel.run)(&problem, x, y, Ctx { pool, scratch });
-            Ok(())
-        }),
-    });
+    lowering.push_map(layer, kernel.id.name, [x, y], scratch, move |x, y, ctx| (kernel.run)(&problem, x, y, ctx));
     Ok(true)
 }
 

@@ -1,13 +1,13 @@
 //! Lowering of poolings over windows and over whole planes.
 
 use tilewise_graph::{ValueId, ops};
+use tilewise_kernels::Pads;
 use tilewise_kernels::conv::Layout as Planes;
 use tilewise_kernels::pool::{self, Pool2d, PoolKind};
 use tilewise_kernels::reduce::{self, Reduce, ReduceOp};
-use tilewise_kernels::{Ctx, Pads};
 use tilewise_tensor::DType;
 
-use super::{Layer, Layout, Lowering, NewStep};
+use super::{Layer, Layout, Lowering};
 use crate::PlanError;
 
 /// Lowers maxima under a window; returns false where their indices are read, and for other than two axes.
@@ -61,21 +61,7 @@ fn lower_window(
     };
     let kernel = pool::choose(kind, lowering.cpu.tier);
     let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
-    lowering.push(NewStep {
-        layer,
-        op: layer.node.op.name(),
-        kernel: kernel.id.name,
-        choice: None,
-        macs: 0,
-        reads: &[x],
-        writes: &[y],
-        run: Box::new(move |memory| {
-            let pool = memory.pool;
-            let ([x], [y]) = memory.split([x], [y]);
-            (kernel.run)(&problem, x, y, Ctx { pool, scratch: &mut [] });
-            Ok(())
-        }),
-    });
+    lowering.push_map(layer, kernel.id.name, [x, y], 0, move |x, y, ctx| (kernel.run)(&problem, x, y, ctx));
     Ok(true)
 }
 
@@ -133,21 +119,7 @@ fn push_reduce(
 ) -> Result<bool, PlanError> {
     let kernel = reduce::choose(lowering.cpu.tier);
     let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
-    lowering.push(NewStep {
-        layer,
-        op: layer.node.op.name(),
-        kernel: kernel.id.name,
-        choice: None,
-        macs: 0,
-        reads: &[x],
-        writes: &[y],
-        run: Box::new(move |memory| {
-            let pool = memory.pool;
-            let ([x], [y]) = memory.split([x], [y]);
-            (kernel.run)(&problem, x, y, Ctx { pool, scratch: &mut [] });
-            Ok(())
-        }),
-    });
+    lowering.push_map(layer, kernel.id.name, [x, y], 0, move |x, y, ctx| (kernel.run)(&problem, x, y, ctx));
     Ok(true)
 }
 

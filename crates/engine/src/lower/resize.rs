@@ -1,12 +1,11 @@
 //! Lowering of resizes of the two spatial axes of an image batch.
 
 use tilewise_graph::{OpError, ValueId, ops};
-use tilewise_kernels::Ctx;
 use tilewise_kernels::resize::{self, Resize2d, ResizeAxis, Taps};
 use tilewise_tensor::DType;
 
 use super::pool::planes;
-use super::{Layer, Lowering, NewStep};
+use super::{Layer, Lowering};
 use crate::PlanError;
 
 /// Lowers a resize with constant sizes or scales, in the layout in which x stands; returns false where other axes
@@ -30,23 +29,9 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Res
     let layout = lowering.home(x);
     let problem = Resize2d { n, c, vertical, horizontal, layout: planes(layout) };
     let kernel = resize::choose(lowering.cpu.tier);
-    let scratch = lowering.scratch((kernel.scratch_len)(&problem, lowering.cpu.cores));
+    let scratch = (kernel.scratch_len)(&problem, lowering.cpu.cores);
     let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
-    lowering.push(NewStep {
-        layer,
-        op: layer.node.op.name(),
-        kernel: kernel.id.name,
-        choice: None,
-        macs: 0,
-        reads: &[x],
-        writes: &[y, scratch],
-        run: Box::new(move |memory| {
-            let pool = memory.pool;
-            let ([x], [y, scratch]) = memory.split([x], [y, scratch]);
-            (kernel.run)(&problem, x, y, Ctx { pool, scratch });
-            Ok(())
-        }),
-    });
+    lowering.push_map(layer, kernel.id.name, [x, y], scratch, move |x, y, ctx| (kernel.run)(&problem, x, y, ctx));
     Ok(true)
 }
 
