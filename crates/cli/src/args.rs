@@ -1,9 +1,11 @@
 //! Flags that verbs share.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use tilewise::graph::Graph;
 use tilewise::{Model, Options, Schedule, Session, Tier};
 
 /// Which model.
@@ -15,9 +17,17 @@ pub(crate) struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// Loads the model.
-    pub(crate) fn load(&self) -> Result<Model> {
-        self.load_typed().with_context(|| format!("cannot load the model {}", self.name()))
+    /// Loads the model, and notes what became of it where that is asked for.
+    pub(crate) fn load(&self, output: &OutputArgs) -> Result<Model> {
+        let start = Instant::now();
+        let model = self.load_typed().with_context(|| format!("cannot load the model {}", self.name()))?;
+        if output.verbose {
+            let count = |graph: &Graph| graph.nodes().count();
+            let (before, after) = (count(model.source()), count(model.optimized()));
+            let ms = start.elapsed().as_secs_f64() * 1e3;
+            eprintln!("{}: {before} nodes, {after} after the passes, in {ms:.1} ms", self.name());
+        }
+        Ok(model)
     }
 
     /// Loads the model, with the library's own error.
@@ -88,8 +98,11 @@ pub(crate) struct OutputArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// No progress and no notes on standard error
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
+    /// More notes on standard error
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
 }
 
 fn parse_batch(text: &str) -> Result<usize, String> {

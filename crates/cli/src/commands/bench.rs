@@ -70,7 +70,7 @@ impl Bench {
 
     fn measure(&self) -> Result<Report> {
         let start = Instant::now();
-        let model = self.model.load()?;
+        let model = self.model.load(&self.output)?;
         let mut session = self.run.session(&model)?;
         let shapes = self.run.shapes(&model)?;
         let lengths: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();

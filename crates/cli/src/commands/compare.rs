@@ -30,7 +30,7 @@ pub(crate) struct Compare {
 
 impl Compare {
     pub(crate) fn run(&self) -> Result<bool> {
-        let model = self.model.load()?;
+        let model = self.model.load(&self.output)?;
         let inputs = filled(&model, &self.run.shapes(&model)?, Fill::Random, self.seed)?;
         let result = tilewise::compare(&model, &inputs, &self.run.options()?, self.atol, self.rtol)?;
         let holds = result.holds();

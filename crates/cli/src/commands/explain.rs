@@ -20,6 +20,9 @@ pub(crate) struct Explain {
     /// Show only the layers whose name, or the name of a node merged into them, contains this
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
+    /// Print the loop nest of each layer below the table: what is parallel, unrolled and vectorised, and what stays where
+    #[arg(long)]
+    loops: bool,
     /// Print the schedule instead: text that --schedule reads
     #[arg(long)]
     text: bool,
@@ -32,7 +35,7 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) fn run(&self) -> Result<bool> {
-        let model = self.model.load()?;
+        let model = self.model.load(&self.output)?;
         let mut session = self.run.session(&model)?;
         let shapes = self.run.shapes(&model)?;
         let lengths: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
@@ -55,7 +58,9 @@ impl Explain {
         if self.output.json {
             output::json(path, &rows.iter().map(as_json).collect::<Vec<_>>())?;
         } else {
-            output::text(path, &render(&rows, total))?;
+            let nests = rows.iter().filter(|row| self.loops && !row.info.loops.is_empty());
+            let nests = nests.map(|row| format!("\n{}: {}", row.info.layer, row.info.loops));
+            output::text(path, &(render(&rows, total) + &nests.collect::<String>()))?;
         }
         Ok(true)
     }
@@ -70,7 +75,7 @@ fn bound(row: &Explained) -> &'static str {
 
 fn as_json(row: &Explained) -> serde_json::Value {
     let info = &row.info;
-    json!({"layer": info.layer, "merged": info.merged, "op": info.op, "kernel": info.kernel, "choice": info.choice,
+    json!({"layer": info.layer, "merged": info.merged, "op": info.op, "kernel": info.kernel, "choice": info.choice, "loops": info.loops,
            "output": info.output, "macs": info.macs, "bytes": info.bytes, "predicted_ms": row.floor_ms,
            "measured_ms": row.measured_ms, "bound": bound(row)})
 }

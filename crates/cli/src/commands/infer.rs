@@ -44,7 +44,7 @@ pub(crate) enum Fill {
 
 impl Infer {
     pub(crate) fn run(&self) -> Result<bool> {
-        let model = self.model.load()?;
+        let model = self.model.load(&self.output)?;
         let inputs = self.inputs(&model)?;
         let outputs = if self.reference { reference(&model, &inputs)? } else { self.optimized(&model, &inputs)? };
         let named: Vec<(&str, &Tensor)> = outputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();

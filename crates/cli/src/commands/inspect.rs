@@ -20,7 +20,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<bool> {
-        let model = self.model.load()?;
+        let model = self.model.load(&self.output)?;
         let shapes = self.run.shapes(&model)?;
         let named: Vec<(&str, &[usize])> =
             model.inputs().map(|(name, _)| name).zip(shapes.iter().map(Vec::as_slice)).collect();

@@ -8,7 +8,7 @@ use tilewise_kernels::{Conv2d, Ctx, Epilogue, Pads};
 use super::{Layer, Layout, Lowering, NewStep};
 use crate::PlanError;
 use crate::plan::{BufferId, Form};
-use crate::schedule::Choice;
+use crate::schedule::{Choice, loops};
 
 /// Lowers a convolution over one or two spatial axes with constant weights; returns false for others.
 pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Conv) -> Result<bool, PlanError> {
@@ -43,7 +43,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
         layer,
         op: layer.node.op.name(),
         kernel: kernel.id.name,
-        choice: Some(Choice::Conv(kernel, blocks)),
+        choice: Some((Choice::Conv(kernel, blocks), loops::conv(&problem, kernel, &blocks))),
         macs: problem.macs(),
         reads: &[x, w, bias, residual],
         writes: &[y, scratch],

@@ -8,7 +8,7 @@ use tilewise_tensor::{broadcast, broadcast_position, numel};
 use super::{Layer, Layout, Lowering, NewStep};
 use crate::PlanError;
 use crate::plan::{BufferId, Form};
-use crate::schedule::Choice;
+use crate::schedule::{Choice, loops};
 
 /// A matrix product of the graph, ready for a kernel.
 struct Product {
@@ -94,7 +94,7 @@ fn push(lowering: &mut Lowering<'_>, layer: Layer<'_>, product: Product) -> Resu
         layer,
         op: layer.node.op.name(),
         kernel: kernel.id.name,
-        choice: Some(Choice::Gemm(kernel, blocks)),
+        choice: Some((Choice::Gemm(kernel, blocks), loops::gemm(&problem, kernel, &blocks, packed))),
         macs,
         reads: &[a, b, bias, residual],
         writes: &[c, scratch],

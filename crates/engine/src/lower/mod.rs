@@ -139,7 +139,8 @@ pub(crate) struct NewStep<'a> {
     pub(crate) layer: Layer<'a>,
     pub(crate) op: &'static str,
     pub(crate) kernel: &'static str,
-    pub(crate) choice: Option<Choice>,
+    /// How it runs where there is a choice, and that as loops.
+    pub(crate) choice: Option<(Choice, String)>,
     pub(crate) macs: u64,
     pub(crate) reads: &'a [BufferId],
     pub(crate) writes: &'a [BufferId],
@@ -327,6 +328,7 @@ impl<'a> Lowering<'a> {
             op: "Reorder",
             kernel,
             choice: String::new(),
+            loops: String::new(),
             output: value.ty.to_string(),
             macs: 0,
             bytes: (self.len(x) + self.len(y)) as u64,
@@ -353,15 +355,18 @@ impl<'a> Lowering<'a> {
         }
         let output = new.layer.node.outputs.first().map(|&id| self.graph.value(id).ty.to_string());
         let bytes = new.reads.iter().chain(new.writes).map(|&id| self.len(id) as u64).sum();
-        if let Some(choice) = new.choice {
-            self.chosen.set(&self.names[&new.layer.id], choice);
+        let mut loops = String::new();
+        if let Some((choice, nest)) = &new.choice {
+            self.chosen.set(&self.names[&new.layer.id], *choice);
+            loops.clone_from(nest);
         }
         let info = StepInfo {
             layer: self.name(new.layer).to_owned(),
             merged: new.layer.node.merged.iter().map(ToString::to_string).collect(),
             op: new.op,
             kernel: new.kernel,
-            choice: new.choice.map(|choice| choice.to_string()).unwrap_or_default(),
+            choice: new.choice.map(|(choice, _)| choice.to_string()).unwrap_or_default(),
+            loops,
             output: output.unwrap_or_default(),
             macs: new.macs,
             bytes,

@@ -74,6 +74,8 @@ pub struct StepInfo {
     pub kernel: &'static str,
     /// The choice that was made for the layer, as the schedule writes it; empty where there is none.
     pub choice: String,
+    /// The loop nest of the choice, to be read; empty where there is none.
+    pub loops: String,
     /// Type of the first output, such as `f32[1,64,56,56]`.
     pub output: String,
     /// Multiply-adds.

@@ -3,6 +3,7 @@
 //! Choosing is a pure function of graph and machine. A schedule holds only values: to drop it, or to change it,
 //! changes speed, never results beyond rounding.
 
+pub(crate) mod loops;
 mod text;
 
 use std::collections::BTreeMap;

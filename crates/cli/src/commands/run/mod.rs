@@ -79,7 +79,7 @@ impl Run {
     }
 
     fn classifier(&self) -> Result<Classifier> {
-        let model = self.model.load()?;
+        let model = self.model.load(&self.output)?;
         let options = self.run.options()?;
         let preprocess = self.preprocess()?;
         let classifier = match (&preprocess, &self.model.model) {
