@@ -45,6 +45,41 @@ fn no_operator_of_the_test_networks_is_interpreted() {
 }
 
 #[test]
+fn layouts_follow_the_kernels_and_reorders_stand_only_between_them() {
+    // The image is read as it comes; blocked from there on through gate and pool; row-major for the odd cut.
+    let text = "input x: f32[N,3,16,16]
+        const w: f32[32,3,3,3] = fill
+        a = Conv(x, w) strides=[2,2] pads=[1,1,1,1]
+        b = Relu(a)
+        p = MaxPool(b) kernel_shape=[2,2] strides=[2,2]
+        m = Mul(p, two)
+        const odd: i64[2] = 3 29
+        c, d = Split(m, odd) axis=1
+        const w1: f32[8,29,1,1] = fill
+        e = Conv(d, w1)
+        output c
+        output e";
+    let graph = specialized(&network(text), 1);
+    for cpu in machines() {
+        let plan = compile(&graph, &cpu, 1);
+        let steps: Vec<String> =
+            plan.steps().map(|step| format!("{} {}", step.op, step.kernel.split('_').next().unwrap())).collect();
+        let expected = [
+            "Conv conv-first",
+            "MaxPool pool-max",
+            "Mul binary",
+            "Reorder reorder",
+            "Split copy",
+            "Split copy",
+            "Reorder reorder",
+            "Conv conv-pointwise",
+            "Reorder reorder",
+        ];
+        assert_eq!(steps, expected, "{}", cpu.tier);
+    }
+}
+
+#[test]
 fn results_are_bit_identical_over_threads_and_batch_places() {
     for (name, text) in NETWORKS {
         let source = network(text);

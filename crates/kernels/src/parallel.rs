@@ -305,6 +305,18 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_pool_parks_all_workers() {
+        let pool = Pool::new(3);
+        pool.run(3, &|_| ());
+        // Far longer than the spin; a loaded machine may need more than one look.
+        let parked = || pool.shared.parked.iter().all(|parked| parked.load(Ordering::SeqCst));
+        assert!((0..100).any(|_| {
+            std::thread::sleep(SPIN * 10);
+            parked()
+        }));
+    }
+
+    #[test]
     fn callers_on_other_threads_do_not_wait() {
         let pool = Pool::new(2);
         std::thread::scope(|scope| {
