@@ -142,7 +142,11 @@ fn start<I: Isa, const MAX: bool>(isa: I) -> I::F {
 
 #[inline(always)]
 fn fold<I: Isa, const MAX: bool>(isa: I, acc: I::F, x: I::F) -> I::F {
-    if MAX { isa.max(x, acc) } else { isa.add(acc, x) }
+    if !MAX {
+        return isa.add(acc, x);
+    }
+    // `max` keeps a NaN of its second operand, and so of earlier places; one of this place is taken by hand.
+    isa.select(isa.eq(x, x), isa.max(x, acc), x)
 }
 
 #[inline(always)]

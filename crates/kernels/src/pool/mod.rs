@@ -43,7 +43,7 @@ pub struct Pool2d {
 /// What pooling computes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PoolKind {
-    /// The largest value under the window; a NaN is passed over, and a window without a value gives minus infinity.
+    /// The largest value under the window, NaN where one is; a window without a value gives minus infinity.
     Max,
     /// The mean of the values under the window; a window without a value gives zero.
     Average,
@@ -141,5 +141,38 @@ impl Pool2d {
             vertical.taps(oy).len() * horizontal.taps(ox).len()
         };
         count.max(1) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ctx, Pool};
+
+    #[test]
+    fn a_largest_value_is_not_a_number_where_one_under_the_window_is_not() {
+        let p = Pool2d {
+            n: 1,
+            c: 1,
+            ih: 1,
+            iw: 24,
+            oh: 1,
+            ow: 22,
+            kernel: [1, 3],
+            stride: [1, 1],
+            dilation: [1, 1],
+            pads: Pads::default(),
+            count_include_pad: false,
+            layout: Layout::Nchw,
+        };
+        let mut x: Vec<f32> = (0..24).map(|i| i as f32).collect();
+        x[10] = f32::NAN;
+        for tier in Tier::ALL.into_iter().filter(|tier| tier.available()) {
+            let mut y = vec![0.0; 22];
+            (choose(PoolKind::Max, tier).run)(&p, &x, &mut y, Ctx { pool: &Pool::new(1), scratch: &mut [] });
+            for (i, &y) in y.iter().enumerate() {
+                assert!(if (8..=10).contains(&i) { y.is_nan() } else { y == (i + 2) as f32 }, "{tier}, {i}: {y}");
+            }
+        }
     }
 }

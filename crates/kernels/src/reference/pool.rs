@@ -21,7 +21,8 @@ pub fn pool2d(p: &Pool2d, kind: PoolKind, x: &[f32]) -> Vec<f32> {
                         };
                         if iy < p.ih && ix < p.iw {
                             let value = f64::from(x[(plane * p.ih + iy) * p.iw + ix]);
-                            (sum, largest, real) = (sum + value, largest.max(value), real + 1);
+                            let more = if largest.is_nan() || value <= largest { largest } else { value };
+                            (sum, largest, real) = (sum + value, more, real + 1);
                         }
                     }
                 }
