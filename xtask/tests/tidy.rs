@@ -13,7 +13,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tilewise-graph", &["tilewise-tensor"]),
     ("tilewise-formats", &["tilewise-tensor", "tilewise-graph"]),
     ("tilewise-engine", &["tilewise-tensor", "tilewise-kernels", "tilewise-graph"]),
-    ("tilewise", &["tilewise-tensor", "tilewise-kernels", "tilewise-graph", "tilewise-formats", "tilewise-engine"]),
+    ("tilewise-zoo", &["tilewise-tensor", "tilewise-graph"]),
+    (
+        "tilewise",
+        &[
+            "tilewise-tensor",
+            "tilewise-kernels",
+            "tilewise-graph",
+            "tilewise-formats",
+            "tilewise-engine",
+            "tilewise-zoo",
+        ],
+    ),
     ("tilewise-cli", &["tilewise"]),
     ("xtask", &[]),
 ];

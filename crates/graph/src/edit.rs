@@ -37,8 +37,23 @@ impl Graph {
         op: impl Into<Op>,
         inputs: &[Option<ValueId>],
     ) -> Result<Vec<ValueId>, GraphError> {
+        self.add_node_with(name, op, inputs, usize::MAX)
+    }
+
+    /// As [`Graph::add_node`], with the first `outputs` outputs alone: those that are read.
+    ///
+    /// # Errors
+    /// [`GraphError::Op`] when the rule refuses the inputs.
+    pub fn add_node_with(
+        &mut self,
+        name: &str,
+        op: impl Into<Op>,
+        inputs: &[Option<ValueId>],
+        outputs: usize,
+    ) -> Result<Vec<ValueId>, GraphError> {
         let op = op.into();
-        let types = self.infer_node(name, &op, inputs, &[])?;
+        let mut types = self.infer_node(name, &op, inputs, &[])?;
+        types.truncate(outputs);
         let names: Vec<String> =
             (0..types.len()).map(|i| if i == 0 { name.to_owned() } else { format!("{name}:{i}") }).collect();
         let outputs: Vec<(&str, ValueType)> = names.iter().map(String::as_str).zip(types).collect();

@@ -6,6 +6,7 @@ use tilewise_engine::{PlanError, RunError};
 use tilewise_formats::image::ImageError;
 use tilewise_formats::onnx::ImportError;
 use tilewise_graph::GraphError;
+use tilewise_zoo::{Mismatch, ZooError};
 
 /// Why a model cannot be loaded, compiled or run.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +45,29 @@ pub enum Error {
         /// Its outputs.
         outputs: String,
     },
+    /// A network of the zoo that cannot be built.
+    #[error(transparent)]
+    Zoo(#[from] ZooError),
+    /// Trained tensors that are not those of the network they were given for.
+    #[error("the tensors do not fit {network}: {}", fits(.mismatch))]
+    Weights {
+        /// The network.
+        network: String,
+        /// What does not fit.
+        mismatch: Mismatch,
+    },
     /// A name that stands for nothing here.
     #[error("{0}")]
     Usage(String),
+}
+
+fn fits(mismatch: &Mismatch) -> String {
+    let Mismatch { missing, misshapen, left_over } = mismatch;
+    let mut lines =
+        vec![format!("{} missing, {} misshapen, {} left over", missing.len(), misshapen.len(), left_over.len())];
+    lines.extend(missing.iter().map(|name| format!("  missing    {name}")));
+    lines
+        .extend(misshapen.iter().map(|(name, want, got)| format!("  misshapen  {name}: expected {want}, found {got}")));
+    lines.extend(left_over.iter().map(|name| format!("  left over  {name}")));
+    lines.join("\n")
 }

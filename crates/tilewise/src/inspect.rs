@@ -6,7 +6,7 @@ use tilewise_engine::PlanError;
 use tilewise_graph::{Arg, Args, Graph, Op, ValueId, ValueType};
 use tilewise_tensor::TensorError;
 
-use crate::{Error, Model};
+use crate::Error;
 
 /// A layer by count.
 #[derive(Clone, Debug)]
@@ -50,12 +50,12 @@ pub struct Inspection {
 /// Bytes that one process can address on the machines of today: 47 bits. Counts of what fits there fit 64 bits.
 const ADDRESSABLE: usize = 1 << 47;
 
-/// Counts a model as it was written.
+/// Counts a network as it stands, such as [`Model::source`](crate::Model::source).
 ///
 /// # Errors
 /// [`Error::Graph`] for shapes that the network does not take, and [`Error::Plan`] for values beyond all memory.
-pub fn inspect(model: &Model, shapes: &[(&str, &[usize])]) -> Result<Inspection, Error> {
-    let mut graph = model.source().clone();
+pub fn inspect(graph: &Graph, shapes: &[(&str, &[usize])]) -> Result<Inspection, Error> {
+    let mut graph = graph.clone();
     graph.bind(shapes)?;
     check_sizes(&graph)?;
     let mut found = Inspection { peak_live_bytes: peak_live_bytes(&graph)?, ..Inspection::default() };

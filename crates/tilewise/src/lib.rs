@@ -30,6 +30,7 @@ mod model;
 mod options;
 mod pipeline;
 mod session;
+pub mod zoo;
 
 pub use classify::{Classifier, Prepared, Ranked};
 pub use compare::{Compared, Comparison, compare};

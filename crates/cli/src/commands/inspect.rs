@@ -24,7 +24,7 @@ impl Inspect {
         let shapes = self.run.shapes(&model)?;
         let named: Vec<(&str, &[usize])> =
             model.inputs().map(|(name, _)| name).zip(shapes.iter().map(Vec::as_slice)).collect();
-        let found = tilewise::inspect(&model, &named)?;
+        let found = tilewise::inspect(model.source(), &named)?;
         let path = self.output.output.as_deref();
         if self.output.json {
             let value = |(name, ty): (&str, &ValueType)| json!({"name": name, "type": ty.to_string()});
