@@ -30,6 +30,13 @@ enum Verb {
         #[arg(long, default_value = "python3")]
         python: String,
     },
+    /// Every network of the zoo: the slow ones against the reference, and all exports in onnxruntime and ncnn; needs
+    /// Python with the packages that xtask/parity/zoo.py names.
+    Zoo {
+        /// The Python to use.
+        #[arg(long, default_value = "python3")]
+        python: String,
+    },
 }
 
 /// The steps of `ci`: a name and a cargo command line.
@@ -45,6 +52,7 @@ fn main() -> Result<()> {
     match Cli::parse().verb {
         Verb::Ci => ci(),
         Verb::Parity { models, photos, python } => parity(&models, photos.as_deref(), &python),
+        Verb::Zoo { python } => zoo(&python),
     }
 }
 
@@ -68,6 +76,21 @@ fn parity(models: &str, photos: Option<&str>, python: &str) -> Result<()> {
         run(&mut compare)?;
     }
     Ok(())
+}
+
+fn zoo(python: &str) -> Result<()> {
+    run(Command::new("cargo").args(["build", "--release"]))?;
+    run(Command::new("cargo").args([
+        "test",
+        "--release",
+        "-p",
+        "tilewise",
+        "--test",
+        "zoo",
+        "--",
+        "--include-ignored",
+    ]))?;
+    run(Command::new(python).args(["xtask/parity/zoo.py", "--ncnn"]))
 }
 
 fn run(command: &mut Command) -> Result<()> {

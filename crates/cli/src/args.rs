@@ -6,14 +6,21 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use tilewise::graph::Graph;
-use tilewise::{Model, Options, Schedule, Session, Tier};
+use tilewise::{Model, Options, Schedule, Session, Tier, zoo};
 
 /// Which model.
 #[derive(Args, Clone)]
 pub(crate) struct ModelArgs {
-    /// An ONNX file; without it, the embedded image classifier
-    #[arg(short, long, value_name = "FILE")]
+    /// An ONNX file, or a network of the zoo such as zoo:resnet-50 or zoo:mobilenet-v1?width=0.5&size=160; without
+    /// it, the embedded image classifier
+    #[arg(short, long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
+    /// Trained tensors of a network of the zoo: a .safetensors file with the names of torchvision or timm
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Seed of random inputs, and of the weights of a network of the zoo
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub(crate) seed: u64,
 }
 
 impl ModelArgs {
@@ -32,7 +39,32 @@ impl ModelArgs {
 
     /// Loads the model, with the library's own error.
     pub(crate) fn load_typed(&self) -> Result<Model, tilewise::Error> {
+        if let Some(name) = self.zoo() {
+            let (graph, left_over) = self.build(name)?;
+            for tensor in left_over {
+                eprintln!("not used: tensor {tensor}");
+            }
+            return Model::from_graph(graph);
+        }
+        if let Some(path) = &self.weights {
+            let why = "only a network of the zoo takes weights from a file of their own, as in -m zoo:resnet-50";
+            return Err(tilewise::Error::Usage(format!("--weights {}: {why}", path.display())));
+        }
         self.model.as_ref().map_or_else(Model::embedded, Model::load)
+    }
+
+    /// The network of the zoo as a graph, and the tensors of `--weights` that it has no use for.
+    pub(crate) fn build(&self, name: &str) -> Result<(Graph, Vec<String>), tilewise::Error> {
+        let weights = match &self.weights {
+            None => zoo::Weights::Seeded(self.seed),
+            Some(path) => zoo::Weights::Named(zoo::read_tensors(path)?),
+        };
+        zoo::build(name, &weights)
+    }
+
+    /// The name in the zoo, where the model is from there.
+    fn zoo(&self) -> Option<&str> {
+        self.model.as_deref()?.strip_prefix("zoo:")
     }
 
     /// What tables call the model.
@@ -42,7 +74,7 @@ impl ModelArgs {
 
     /// The file, where the model is one.
     pub(crate) fn path(&self) -> Option<&Path> {
-        self.model.as_deref().map(Path::new)
+        self.model.as_deref().filter(|_| self.zoo().is_none()).map(Path::new)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The zoo: published networks by name, with seeded weights or trained tensors.
 
 use tilewise_graph::Graph;
+use tilewise_tensor::Tensor;
 
 use crate::{Error, Inspection, Model, inspect};
 
@@ -30,6 +31,14 @@ pub fn count(network: &Network, variant: &Variant) -> Result<Inspection, Error> 
     let [channels, _, _] = network.input;
     let [height, width] = variant.size;
     inspect(&graph, &[("input", &[1, channels, height, width])])
+}
+
+/// The tensors of a `.safetensors` file by name, for [`Weights::Named`].
+///
+/// # Errors
+/// [`Error::Read`].
+pub fn read_tensors(path: &std::path::Path) -> Result<std::collections::BTreeMap<String, Tensor>, Error> {
+    todo!("{}", path.display())
 }
 
 impl Model {

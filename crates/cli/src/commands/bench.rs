@@ -24,9 +24,6 @@ pub(crate) struct Bench {
     /// Seconds to run before that
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = parse_seconds)]
     warmup: f64,
-    /// Seed of the random inputs
-    #[arg(long, default_value_t = 7)]
-    seed: u64,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -78,7 +75,7 @@ impl Bench {
         let macs: u64 = plan.steps().map(|step| step.macs).sum();
         let load_ms = ms(start.elapsed());
 
-        let inputs = filled(&model, &shapes, Fill::Random, self.seed)?;
+        let inputs = filled(&model, &shapes, Fill::Random, self.model.seed)?;
         let views: Vec<View<'_>> = inputs.iter().map(|tensor| tensor.view()).collect();
         let mut once = || -> Result<f64> {
             let start = Instant::now();

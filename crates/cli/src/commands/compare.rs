@@ -21,9 +21,6 @@ pub(crate) struct Compare {
     /// Allowed difference, as a share of the element's magnitude
     #[arg(long, default_value_t = 1e-4)]
     rtol: f64,
-    /// Seed of the random inputs
-    #[arg(long, default_value_t = 7)]
-    seed: u64,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -31,7 +28,7 @@ pub(crate) struct Compare {
 impl Compare {
     pub(crate) fn run(&self) -> Result<bool> {
         let model = self.model.load(&self.output)?;
-        let inputs = filled(&model, &self.run.shapes(&model)?, Fill::Random, self.seed)?;
+        let inputs = filled(&model, &self.run.shapes(&model)?, Fill::Random, self.model.seed)?;
         let result = tilewise::compare(&model, &inputs, &self.run.options()?, self.atol, self.rtol)?;
         let holds = result.holds();
         let path = self.output.output.as_deref();

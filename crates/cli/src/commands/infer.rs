@@ -26,9 +26,6 @@ pub(crate) struct Infer {
     /// Run the naive reference interpreter instead of the optimized plan
     #[arg(long)]
     reference: bool,
-    /// Seed of --fill random
-    #[arg(long, default_value_t = 7)]
-    seed: u64,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -80,7 +77,7 @@ impl Infer {
         let mut shapes = self.run.shape.clone();
         shapes.extend(given.iter().map(|(name, tensor)| (name.clone(), tensor.shape().to_vec())));
         let shapes = model.shapes(&shapes, self.run.batch)?;
-        let mut tensors = filled(model, &shapes, fill, self.seed)?;
+        let mut tensors = filled(model, &shapes, fill, self.model.seed)?;
         for (tensor, name) in tensors.iter_mut().zip(&names) {
             if let Some((_, file)) = given.iter().find(|(other, _)| other == name) {
                 *tensor = file.clone();

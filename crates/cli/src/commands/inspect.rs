@@ -1,8 +1,11 @@
 //! `inspect`: what is in a model.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
+use tilewise::LayerCount;
 use tilewise::graph::ValueType;
 
 use crate::args::{ModelArgs, OutputArgs, RunArgs};
@@ -29,8 +32,8 @@ impl Inspect {
         if self.output.json {
             let value = |(name, ty): (&str, &ValueType)| json!({"name": name, "type": ty.to_string()});
             let layers = found.layers.iter().map(|l| {
-                json!({"name": l.name, "op": l.op, "input": l.input, "weights": l.weights, "output": l.output,
-                       "params": l.params, "macs": l.macs})
+                json!({"name": l.name, "op": l.op, "kind": l.kind, "filter": l.filter, "size": l.size, "input": l.input,
+                       "weights": l.weights, "output": l.output, "params": l.params, "macs": l.macs})
             });
             let report = json!({
                 "model": self.model.name(), "opset": model.source().opset,
@@ -62,23 +65,36 @@ impl Inspect {
             "activations {} elements, {live} bytes alive at most\n\n",
             short(found.activation_elements as f64)
         ));
-        let heads = [
-            ("layer", Align::Left),
-            ("op", Align::Left),
-            ("input", Align::Left),
-            ("weights", Align::Left),
-            ("output", Align::Left),
-            ("multiply-adds", Align::Right),
-            ("params", Align::Right),
-        ];
-        let mut table = Table::new(&heads);
-        for l in &found.layers {
-            let weights = l.weights.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-            let cells =
-                [l.name.as_str(), l.op, &l.input, &weights, &l.output, &l.macs.to_string(), &l.params.to_string()];
-            table.row(cells.map(str::to_owned).to_vec());
-        }
-        output::text(path, &(text + &table.render()))?;
+        text.push_str(&layers(&found.layers, self.output.verbose));
+        output::text(path, &text)?;
         Ok(true)
     }
+}
+
+/// The layers as a paper's table has them: those with filters, and in one line what stands between them; or all.
+fn layers(layers: &[LayerCount], all: bool) -> String {
+    let heads = [
+        ("layer", Align::Left),
+        ("type / stride", Align::Left),
+        ("filter shape", Align::Left),
+        ("input size", Align::Left),
+        ("multiply-adds", Align::Right),
+        ("params", Align::Right),
+    ];
+    let (mut table, mut between, mut params) = (Table::new(&heads), BTreeMap::<&str, usize>::new(), 0);
+    for l in layers {
+        if all || !l.filter.is_empty() {
+            let [macs, params] = [l.macs, l.params].map(|n| n.to_string());
+            table.row(vec![l.name.clone(), l.kind.clone(), l.filter.clone(), l.size.clone(), macs, params]);
+        } else {
+            *between.entry(l.op).or_default() += 1;
+            params += l.params;
+        }
+    }
+    let mut text = table.render();
+    if !between.is_empty() {
+        let ops = between.iter().map(|(op, count)| format!("{op} {count}")).collect::<Vec<_>>().join(", ");
+        text.push_str(&format!("between them, with {params} params: {ops}; -v shows all\n"));
+    }
+    text
 }

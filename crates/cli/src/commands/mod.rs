@@ -10,6 +10,7 @@ mod kernels;
 mod machine;
 mod passes;
 mod run;
+mod zoo;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -30,6 +31,8 @@ pub(crate) enum Verb {
     Compare(compare::Compare),
     /// Show the plan layer by layer: choice, time, bound
     Explain(explain::Explain),
+    /// The published networks: what there is, what they cost, and any of them as an ONNX file
+    Zoo(zoo::Zoo),
     /// Measure the ceilings of this machine
     Machine(machine::Machine),
     /// List the kernels
@@ -49,6 +52,7 @@ impl Verb {
             Verb::Check(verb) => verb.run(),
             Verb::Compare(verb) => verb.run(),
             Verb::Explain(verb) => verb.run(),
+            Verb::Zoo(verb) => verb.run(),
             Verb::Machine(verb) => verb.run(),
             Verb::Kernels(verb) => verb.run(),
             Verb::Passes(verb) => verb.run(),

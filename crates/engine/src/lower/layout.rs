@@ -57,11 +57,20 @@ impl Lowering<'_> {
             self.dynamic += 1;
             Storage::Dynamic(self.dynamic - 1)
         } else {
-            Storage::Arena { bytes: self.bytes(id, layout)? }
+            let bytes = self.bytes(id, layout)?;
+            match self.seat(id, layout)? {
+                Some((of, offset)) => Storage::Part { of, offset, bytes },
+                None => Storage::Arena { bytes },
+            }
         };
         let buffer = self.add(storage);
         self.hold(id, layout, buffer);
         Ok(buffer)
+    }
+
+    /// True for a buffer that is the part of another from a byte on.
+    pub(crate) fn stands_at(&self, buffer: BufferId, whole: BufferId, at: usize) -> bool {
+        matches!(self.buffers[buffer.index()].storage, Storage::Part { of, offset, .. } if (of, offset) == (whole, at))
     }
 
     /// Bytes of a value of known shape in a layout.

@@ -12,6 +12,7 @@ mod movement;
 mod norm;
 mod pool;
 mod resize;
+mod seats;
 mod transposed;
 
 use std::collections::HashMap;
@@ -32,6 +33,8 @@ pub(crate) use layout::Layout;
 pub(crate) enum Storage {
     /// The arena.
     Arena { bytes: usize },
+    /// Part of another buffer, which was added before.
+    Part { of: BufferId, offset: usize, bytes: usize },
     /// A constant.
     Constant(Arc<AlignedBuffer>),
     /// A tensor whose size the data decide, by number.
@@ -46,11 +49,11 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// Bytes in the arena.
+    /// Bytes of its own in the arena.
     pub(crate) fn arena_bytes(&self) -> usize {
         match self.storage {
             Storage::Arena { bytes } => bytes,
-            Storage::Constant(_) | Storage::Dynamic(_) => 0,
+            Storage::Part { .. } | Storage::Constant(_) | Storage::Dynamic(_) => 0,
         }
     }
 }
@@ -75,6 +78,7 @@ pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Wei
         names: layer_names(graph),
         steps: Vec::new(),
         buffers: vec![Buffer { storage: Storage::Arena { bytes: 0 }, first: 0, last: 0 }],
+        seats: seats::seats(graph, cpu.tier.lanes()),
         held: HashMap::new(),
         home: HashMap::new(),
         dynamic: 0,
@@ -111,6 +115,8 @@ pub(crate) struct Lowering<'a> {
     names: HashMap<NodeId, String>,
     steps: Vec<Step>,
     buffers: Vec<Buffer>,
+    /// Values that are made where a concatenation wants them.
+    seats: HashMap<ValueId, seats::Seat>,
     /// The buffers that hold a value, by its layout there.
     held: HashMap<(ValueId, Layout), BufferId>,
     /// The layout in which a value was made.
@@ -198,7 +204,7 @@ impl<'a> Lowering<'a> {
                 let layout = layer.input(0).map_or(Layout::Plain, |id| self.home(id));
                 self.rename(layer, layout)
             }
-            Op::Concat(op) => movement::lower_concat(self, layer, op),
+            Op::Concat(op) => seats::lower_concat(self, layer, op),
             Op::Slice(_) => movement::lower_slice(self, layer),
             Op::Split(op) => movement::lower_split(self, layer, op),
             Op::Transpose(op) => movement::lower_transpose(self, layer, op),
@@ -413,18 +419,27 @@ impl<'a> Lowering<'a> {
         id
     }
 
+    /// True for a buffer that has a planned place in the arena.
+    pub(crate) fn is_in_arena(&self, id: BufferId) -> bool {
+        matches!(self.buffers[id.index()].storage, Storage::Arena { .. } | Storage::Part { .. })
+    }
+
     /// Bytes of a buffer.
     fn len(&self, id: BufferId) -> usize {
         match &self.buffers[id.index()].storage {
-            Storage::Arena { bytes } => *bytes,
+            Storage::Arena { bytes } | Storage::Part { bytes, .. } => *bytes,
             Storage::Constant(constant) => constant.len(),
             Storage::Dynamic(_) => 0,
         }
     }
 
+    /// Lets a buffer live at a step, and with a part the whole.
     fn touch(&mut self, id: BufferId, step: usize) {
         let buffer = &mut self.buffers[id.index()];
         buffer.first = buffer.first.min(step);
         buffer.last = buffer.last.max(step);
+        if let Storage::Part { of, .. } = buffer.storage {
+            self.touch(of, step);
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! Lowering of operators that only move elements: strided copies, of any element type.
 
-use tilewise_graph::{ValueId, ops};
+use tilewise_graph::ops;
 use tilewise_kernels::Ctx;
 use tilewise_kernels::movement::{self, CopyAxis, StridedCopy};
-use tilewise_tensor::strides;
+use tilewise_tensor::{ALIGN, strides};
 
 use super::norm::resolve;
-use super::{Layer, Layout, Lowering, NewStep};
+use super::{Layer, Layout, Lowering, NewStep, Storage};
 use crate::PlanError;
 use crate::plan::BufferId;
 
@@ -21,32 +21,7 @@ pub(super) fn lower_transpose(
     let order = op.order(shape.len()).map_err(|error| lowering.fail(layer, error))?;
     let Some(copy) = StridedCopy::permute(lowering.element_size(x), &shape, &order) else { return Ok(false) };
     let (x, y) = (lowering.buffer(x, Layout::Plain)?, lowering.make(y, Layout::Plain)?);
-    push(lowering, layer, vec![copy], &[x], y);
-    Ok(true)
-}
-
-/// Lowers concatenation: along the channels in whole blocks where the inputs stand blocked, else row-major.
-pub(super) fn lower_concat(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Concat) -> Result<bool, PlanError> {
-    let Some(&y) = layer.node.outputs.first() else { return Ok(false) };
-    let shape = lowering.shape(y);
-    let Some(axis) = resolve(op.axis, shape.len()) else { return Ok(false) };
-    let inputs: Vec<ValueId> = layer.node.inputs.iter().flatten().copied().collect();
-    let whole = |&id: &ValueId| axis != 1 || lowering.shape(id)[1].is_multiple_of(lowering.lanes());
-    let blocked = inputs.iter().any(|&id| lowering.home(id) == Layout::Blocked)
-        && inputs.iter().all(whole)
-        && lowering.element_size(y) == size_of::<f32>();
-    let layout = if blocked { Layout::Blocked } else { Layout::Plain };
-    let to = strides(&lowering.stored_shape(y, layout));
-    let (mut copies, mut sources, mut start) = (Vec::new(), Vec::new(), 0);
-    for id in inputs {
-        let part = lowering.stored_shape(id, layout);
-        let Some(copy) = dense_to(lowering.element_size(y), &part, &to, start * to[axis]) else { return Ok(false) };
-        start += part[axis];
-        copies.push(copy);
-        sources.push(lowering.buffer(id, layout)?);
-    }
-    let y = lowering.make(y, layout)?;
-    push(lowering, layer, copies, &sources, y);
+    push_copy(lowering, layer, copy, [x, y]);
     Ok(true)
 }
 
@@ -61,18 +36,28 @@ pub(super) fn lower_split(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &op
     let layout = if whole { lowering.home(x) } else { Layout::Plain };
     let from = strides(&lowering.stored_shape(x, layout));
     let size = lowering.element_size(x);
-    let mut copies = Vec::new();
+    let mut parts = Vec::new();
     let mut start = 0;
     for &y in &layer.node.outputs {
         let part = lowering.stored_shape(y, layout);
-        let Some(copy) = dense_from(size, &part, &from, start * from[axis]) else { return Ok(false) };
+        let at = start * from[axis];
+        let Some(copy) = dense_from(size, &part, &from, at) else { return Ok(false) };
         start += part[axis];
-        copies.push((copy, y));
+        parts.push((y, copy, at * size));
     }
     let x = lowering.buffer(x, layout)?;
-    for (copy, y) in copies {
-        let y = lowering.make(y, layout)?;
-        push(lowering, layer, vec![copy], &[x], y);
+    let contiguous = shape[..axis].iter().all(|&n| n == 1)
+        && parts.iter().all(|(_, _, at)| at.is_multiple_of(ALIGN))
+        && lowering.is_in_arena(x);
+    for (y, copy, at) in parts {
+        if contiguous {
+            let bytes = lowering.bytes(y, layout)?;
+            let part = lowering.add(Storage::Part { of: x, offset: at, bytes });
+            lowering.hold(y, layout, part);
+        } else {
+            let y = lowering.make(y, layout)?;
+            push_copy(lowering, layer, copy, [x, y]);
+        }
     }
     Ok(true)
 }
@@ -107,12 +92,12 @@ pub(super) fn lower_slice(lowering: &mut Lowering<'_>, layer: Layer<'_>) -> Resu
     let copy = StridedCopy::new(lowering.element_size(x), &axes_of_copy, source, 0);
     let Some(copy) = copy else { return Ok(false) };
     let (x, y) = (lowering.buffer(x, Layout::Plain)?, lowering.make(y, Layout::Plain)?);
-    push(lowering, layer, vec![copy], &[x], y);
+    push_copy(lowering, layer, copy, [x, y]);
     Ok(true)
 }
 
 /// A copy of a dense array of `shape` to the element `start` on of an array with the strides `to`.
-fn dense_to(size: usize, shape: &[usize], to: &[usize], start: usize) -> Option<StridedCopy> {
+pub(super) fn dense_to(size: usize, shape: &[usize], to: &[usize], start: usize) -> Option<StridedCopy> {
     let axes = shape.iter().zip(strides(shape)).zip(to);
     let axes = axes.map(|((&extent, from), &to)| CopyAxis { extent, from: from as isize, to: to as isize });
     StridedCopy::new(size, &axes.collect::<Vec<_>>(), 0, start)
@@ -125,24 +110,21 @@ fn dense_from(size: usize, shape: &[usize], from: &[usize], start: usize) -> Opt
     StridedCopy::new(size, &axes.collect::<Vec<_>>(), start, 0)
 }
 
-/// One step that makes all copies, each from its own source.
-fn push(lowering: &mut Lowering<'_>, layer: Layer<'_>, copies: Vec<StridedCopy>, sources: &[BufferId], y: BufferId) {
+/// A step that copies.
+pub(super) fn push_copy(lowering: &mut Lowering<'_>, layer: Layer<'_>, copy: StridedCopy, [x, y]: [BufferId; 2]) {
     let kernel = movement::choose_copy(lowering.cpu.tier);
-    let pairs: Vec<(StridedCopy, BufferId)> = copies.into_iter().zip(sources.iter().copied()).collect();
     lowering.push(NewStep {
         layer,
         op: layer.node.op.name(),
         kernel: kernel.id.name,
         choice: None,
         macs: 0,
-        reads: sources,
+        reads: &[x],
         writes: &[y],
         run: Box::new(move |memory| {
             let pool = memory.pool;
-            for (copy, x) in &pairs {
-                let ([x], [y]) = memory.split::<u8, 1, 1>([*x], [y]);
-                (kernel.run)(copy, x, y, Ctx { pool, scratch: &mut [] });
-            }
+            let ([x], [y]) = memory.split::<u8, 1, 1>([x], [y]);
+            (kernel.run)(&copy, x, y, Ctx { pool, scratch: &mut [] });
             Ok(())
         }),
     });

@@ -40,17 +40,25 @@ pub(crate) fn assign(buffers: Vec<Buffer>, memory: usize) -> Result<(Vec<Place>,
         }
         placed.push(i);
     }
-    let places = buffers.into_iter().zip(offsets).map(|(buffer, offset)| match buffer.storage {
-        Storage::Arena { bytes } => Place::Arena(offset..offset + bytes),
-        Storage::Constant(constant) => Place::Constant(constant),
-        Storage::Dynamic(slot) => Place::Dynamic(slot),
-    });
-    Ok((places.collect(), total))
+    let mut places: Vec<Place> = Vec::with_capacity(buffers.len());
+    for (buffer, at) in buffers.into_iter().zip(offsets) {
+        places.push(match buffer.storage {
+            Storage::Arena { bytes } => Place::Arena(at..at + bytes),
+            Storage::Part { of, offset, bytes } => {
+                let at = places[of.index()].range().start + offset;
+                Place::Arena(at..at + bytes)
+            }
+            Storage::Constant(constant) => Place::Constant(constant),
+            Storage::Dynamic(slot) => Place::Dynamic(slot),
+        });
+    }
+    Ok((places, total))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::BufferId;
 
     fn buffer(bytes: usize, first: usize, last: usize) -> Buffer {
         Buffer { storage: Storage::Arena { bytes }, first, last }
@@ -71,5 +79,19 @@ mod tests {
         // The largest moment is step 2: 300, 100 and 64 bytes, each from a multiple of 64 on.
         assert_eq!(total, 320 + 128 + 64);
         assert!(assign(vec![buffer(513, 0, 0)], 512).is_err());
+    }
+
+    #[test]
+    fn parts_stand_in_their_whole() {
+        let part = |of: u32, offset, bytes| Buffer {
+            storage: Storage::Part { of: BufferId(of), offset, bytes },
+            first: 0,
+            last: 2,
+        };
+        let (places, total) =
+            assign(vec![buffer(64, 0, 2), buffer(256, 0, 2), part(1, 64, 192), part(2, 128, 64)], 512).unwrap();
+        let whole = places[1].range();
+        assert_eq!((places[2].range(), total), (whole.start + 64..whole.end, 320));
+        assert_eq!(places[3].range(), whole.end - 64..whole.end);
     }
 }

@@ -70,6 +70,25 @@ pub(crate) const NETWORKS: &[(&str, &str)] = &[
          output k",
     ),
     (
+        "values that stand in several concatenations",
+        "input x: f32[N,16,6,6]
+         const w: f32[32,16,3,3] = fill
+         const v: f32[16,16,1,1] = fill
+         a = Conv(x, w) pads=[1,1,1,1]
+         b = Conv(x, v)
+         c = Concat(a, b, b) axis=1
+         d = Relu(b)
+         e = Concat(d, c, a) axis=1
+         const u: f32[20,112,1,1] = fill
+         f = Conv(e, u)
+         g = Concat(d, f) axis=1
+         h = MaxPool(g) kernel_shape=[2,2] strides=[2,2]
+         k = AveragePool(c) kernel_shape=[3,3]
+         output h
+         output k
+         output e",
+    ),
+    (
         "transposes, attention and layer norm",
         "input x: f32[N,5,24]
          const w: f32[24,24] = fill

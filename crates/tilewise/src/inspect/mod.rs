@@ -1,5 +1,7 @@
 //! What is in a model, and what it costs by count: parameters, multiply-adds, activations.
 
+mod layer;
+
 use std::collections::{BTreeMap, HashMap};
 
 use tilewise_engine::PlanError;
@@ -7,6 +9,7 @@ use tilewise_graph::{Arg, Args, Graph, Op, ValueId, ValueType};
 use tilewise_tensor::TensorError;
 
 use crate::Error;
+use layer::{Words, describe};
 
 /// A layer by count.
 #[derive(Clone, Debug)]
@@ -15,6 +18,12 @@ pub struct LayerCount {
     pub name: String,
     /// Name of the operator.
     pub op: &'static str,
+    /// Kind and stride as papers write them, such as `Conv dw / s2`.
+    pub kind: String,
+    /// Filter shape as papers write it, such as `3x3x32 dw`; empty where the layer has none.
+    pub filter: String,
+    /// Size of the first input without the batch, channels last, such as `112x112x32`.
+    pub size: String,
     /// Type of the first input that is no constant.
     pub input: String,
     /// Shape of the weights; empty where there are none.
@@ -81,9 +90,13 @@ pub fn inspect(graph: &Graph, shapes: &[(&str, &[usize])]) -> Result<Inspection,
         let ty = |id: Option<ValueId>| id.map_or(String::new(), |id| graph.value(id).ty.to_string());
         let input = node.inputs.iter().flatten().copied().find(|&id| graph.constant(id).is_none());
         let weights = constants.first().filter(|_| params > 0);
+        let Words { kind, filter, input: size } = describe(&graph, node);
         found.layers.push(LayerCount {
             name: node.name.to_string(),
             op: node.op.name(),
+            kind,
+            filter,
+            size,
             input: ty(input),
             weights: weights.and_then(|(_, id)| graph.value(*id).ty.known_shape()).unwrap_or_default(),
             output: ty(node.outputs.first().copied()),
