@@ -13,13 +13,13 @@ use super::tensor::tensor;
 use super::wire::Nested;
 
 /// Numbers of the attribute types that are read, and the names of the others.
-const FLOAT: i64 = 1;
-const INT: i64 = 2;
-const STRING: i64 = 3;
-const TENSOR: i64 = 4;
+pub(crate) const FLOAT: i64 = 1;
+pub(crate) const INT: i64 = 2;
+pub(crate) const STRING: i64 = 3;
+pub(crate) const TENSOR: i64 = 4;
 const GRAPH: i64 = 5;
-const FLOATS: i64 = 6;
-const INTS: i64 = 7;
+pub(crate) const FLOATS: i64 = 6;
+pub(crate) const INTS: i64 = 7;
 const OTHERS: &[(i64, &str)] = &[
     (8, "texts"),
     (9, "tensors"),
@@ -56,8 +56,8 @@ pub(crate) fn attributes(node: &NodeProto, site: &Site, external: &mut External)
             return Err(wrong("is given twice"));
         }
         let attr = match attribute.kind {
-            FLOAT => Attr::Float(attribute.float),
-            INT => Attr::Int(attribute.int),
+            FLOAT => Attr::Float(attribute.float.unwrap_or_default()),
+            INT => Attr::Int(attribute.int.unwrap_or_default()),
             STRING => Attr::Str(text(attribute).ok_or_else(|| wrong("is no UTF-8"))?),
             FLOATS => Attr::Floats(attribute.floats.clone()),
             INTS => Attr::Ints(attribute.ints.clone()),
@@ -88,7 +88,7 @@ pub(crate) fn branch<'a>(node: &'a NodeProto, name: &str) -> Option<&'a Nested> 
 }
 
 fn text(attribute: &AttributeProto) -> Option<String> {
-    let bytes = attribute.text.0.as_deref().unwrap_or_default();
+    let bytes = attribute.text.held().map(|bytes| &**bytes).unwrap_or_default();
     std::str::from_utf8(bytes).ok().map(str::to_owned)
 }
 

@@ -1,7 +1,8 @@
-//! ONNX models in: a file's bytes to a graph of newest-form operators.
+//! ONNX models in and out: a file's bytes to a graph of newest-form operators, and back.
 //!
 //! Opsets 7 to 28 of ONNX's own domain are read, and a few operators of `com.microsoft`. Older forms are lifted to
-//! the newest by one table (`upgrade/table.rs`); nothing past this folder knows an opset or a protobuf.
+//! the newest by one table (`upgrade/table.rs`), and written in the least opset from 17 on that has them by another
+//! (`write/table.rs`); nothing past this folder knows an opset or a protobuf.
 
 mod attributes;
 mod error;
@@ -15,6 +16,7 @@ mod tensor;
 mod types;
 mod upgrade;
 mod wire;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ use tilewise_graph::Graph;
 use tilewise_tensor::Bytes;
 
 pub use error::{ImportError, Unsupported};
+pub use write::{ExportError, External, Weights, save, write};
 
 /// Oldest opset of ONNX's own domain that is read: the first with NumPy broadcasting.
 pub const OLDEST_OPSET: i64 = 7;

@@ -1,4 +1,4 @@
-//! The messages of ONNX, as far as they are read here. Source: onnx.proto of ONNX 1.23 (IR version 14).
+//! The messages of ONNX, as far as they are read or written here. Source: onnx.proto of ONNX 1.23 (IR version 14).
 
 use super::wire::{Blob, Nested, message};
 
@@ -6,6 +6,8 @@ message! {
     /// A file.
     ModelProto {
         ir_version: Option<i64> = 1,
+        producer_name: Blob = 2,
+        producer_version: Blob = 3,
         graph: Option<GraphProto> = 7,
         opsets: Vec<OperatorSetIdProto> = 8,
         functions: Vec<FunctionProto> = 25,
@@ -32,6 +34,7 @@ message! {
     /// A network, or a branch of one.
     GraphProto {
         nodes: Vec<NodeProto> = 1,
+        name: Blob = 2,
         initializers: Vec<TensorProto> = 5,
         inputs: Vec<ValueInfoProto> = 11,
         outputs: Vec<ValueInfoProto> = 12,
@@ -56,8 +59,8 @@ message! {
     /// A parameter of a node. `kind` says which of the others holds it.
     AttributeProto {
         name: String = 1,
-        float: f32 = 2,
-        int: i64 = 3,
+        float: Option<f32> = 2,
+        int: Option<i64> = 3,
         text: Blob = 4,
         tensor: Option<TensorProto> = 5,
         graph: Nested = 6,

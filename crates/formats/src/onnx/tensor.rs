@@ -30,7 +30,7 @@ pub(crate) fn tensor(proto: &TensorProto, external: &mut External) -> Result<Ten
     let shape: Option<Vec<usize>> = proto.dims.iter().map(|&n| usize::try_from(n).ok()).collect();
     let shape = shape.ok_or_else(|| wrong(format!("{:?} is no shape", proto.dims)))?;
     let lists = [
-        proto.raw_data.0.is_some(),
+        proto.raw_data.held().is_some(),
         !proto.float_data.is_empty(),
         !proto.int32_data.is_empty(),
         !proto.string_data.is_empty(),
@@ -46,7 +46,7 @@ pub(crate) fn tensor(proto: &TensorProto, external: &mut External) -> Result<Ten
         let bytes = external.bytes(proto, dtype, &shape)?;
         return from_bytes(dtype, &shape, bytes).map_err(wrong);
     }
-    match &proto.raw_data.0 {
+    match proto.raw_data.held() {
         Some(raw) => from_bytes(dtype, &shape, raw.clone()).map_err(wrong),
         None => from_lists(proto, dtype, &shape).map_err(wrong),
     }

@@ -55,7 +55,6 @@ pub(crate) fn dtype(number: i64) -> Result<DType, NoType> {
 }
 
 /// The number in ONNX of an element type.
-#[cfg(test)]
 pub(crate) fn number(dtype: DType) -> i64 {
     TYPES.iter().find(|(.., ours)| *ours == Some(dtype)).map_or(0, |(number, ..)| *number)
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use tilewise_graph::Constant;
 use tilewise_tensor::Bytes;
 
 use super::error::ImportError;
@@ -219,12 +220,30 @@ impl Decode for String {
 
 /// Bytes that stay where they are.
 #[derive(Default, Clone)]
-pub(crate) struct Blob(pub(crate) Option<Bytes>);
+pub(crate) enum Blob {
+    /// None are given.
+    #[default]
+    Missing,
+    /// A part of a file, or a text.
+    Held(Bytes),
+    /// Those of a constant, to be written. What is scaled is computed when its turn comes.
+    Constant(Constant),
+}
+
+impl Blob {
+    /// The bytes that a file holds.
+    pub(crate) fn held(&self) -> Option<&Bytes> {
+        match self {
+            Blob::Held(bytes) => Some(bytes),
+            Blob::Missing | Blob::Constant(_) => None,
+        }
+    }
+}
 
 impl Decode for Blob {
     fn decode(&mut self, field: &Field<'_>) -> Result<(), ImportError> {
         let range = field.range("bytes")?;
-        self.0 = field.message.whole.slice(range);
+        *self = field.message.whole.slice(range).map_or(Blob::Missing, Blob::Held);
         Ok(())
     }
 }
@@ -250,6 +269,11 @@ impl Nested {
         }
         Ok(message)
     }
+
+    /// The message's bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_ref().and_then(|(whole, range, _)| whole.get(range.clone())).unwrap_or_default()
+    }
 }
 
 impl<T: Decode> Decode for Option<T> {
@@ -270,7 +294,7 @@ pub(crate) trait Message: Default {
     fn merge(&mut self, reader: Reader<'_>) -> Result<(), ImportError>;
 }
 
-/// Declares a message: `field: type = number`.
+/// Declares a message that is read and written: `field: type = number`.
 macro_rules! message {
     ($(#[$meta:meta])* $name:ident { $($field:ident: $ty:ty = $number:literal),* $(,)? }) => {
         $(#[$meta])*
@@ -292,6 +316,17 @@ macro_rules! message {
         impl $crate::onnx::wire::Decode for $name {
             fn decode(&mut self, field: &$crate::onnx::wire::Field<'_>) -> Result<(), $crate::onnx::ImportError> {
                 $crate::onnx::wire::Message::merge(self, field.message()?)
+            }
+        }
+
+        impl $crate::onnx::write::encode::Body for $name {
+            fn body_len(&self) -> u64 {
+                [$($crate::onnx::write::encode::field_len(&self.$field, $number)),*].into_iter().sum()
+            }
+
+            fn write_body(&self, sink: &mut dyn std::io::Write) -> std::io::Result<()> {
+                $($crate::onnx::write::encode::write_field(&self.$field, $number, sink)?;)*
+                Ok(())
             }
         }
     };

@@ -4,6 +4,8 @@ mod hostile;
 mod models;
 mod real;
 mod upgrades;
+mod write;
+mod write_rows;
 
 use tilewise_graph::Graph;
 use tilewise_tensor::{AlignedBuffer, Bytes};

@@ -66,6 +66,8 @@ const ROWS: &[Row] = &[
     row(9, "y = EyeLike(x2) dtype=11", &["y = EyeLike(x2) dtype=\"f64\""]),
     row(20, "y = Gelu(x)", &["y = Gelu(x)"]),
     row(20, "y = Gelu(x) approximate=\"tanh\"", &["y = GeluTanh(x)"]),
+    row(16, "y = GridSample(x, grid) mode=\"bicubic\"", &["y = GridSample(x, grid) mode=\"cubic\""]),
+    row(16, "y = GridSample(x, grid) mode=\"bilinear\"", &["y = GridSample(x, grid)"]),
     row(
         18,
         "y = GroupNormalization(x, two, two) num_groups=2",
@@ -201,6 +203,7 @@ const MORE: &str = "
     input x2: f32[2,3]
     input one: f32[1,3]
     input index: i64[2,3]
+    input grid: f32[2,4,4,2]
 ";
 
 #[test]

@@ -47,6 +47,19 @@ pub(super) fn modulo(form: &mut Form<'_>) -> Result<(), OpError> {
     Ok(())
 }
 
+/// `GridSample` before opset 20 named its interpolations after images.
+pub(super) fn sample_mode(form: &mut Form<'_>) -> Result<(), OpError> {
+    let mode = form.take::<String>("mode")?.map(|mode| match mode.as_str() {
+        "bilinear" => "linear".to_owned(),
+        "bicubic" => "cubic".to_owned(),
+        _ => mode,
+    });
+    if let Some(mode) = mode {
+        form.set("mode", Attr::Str(mode));
+    }
+    Ok(())
+}
+
 /// `Gelu` by way of tanh is a function of its own.
 pub(super) fn gelu(form: &mut Form<'_>) -> Result<(), OpError> {
     match form.take::<String>("approximate")?.as_deref() {
