@@ -32,12 +32,6 @@ mod pipeline;
 mod session;
 pub mod zoo;
 
-/// x
-/// # Errors
-/// y
-pub fn export(graph: &graph::Graph, path: &std::path::Path) -> Result<Vec<(std::path::PathBuf, u64)>, Error> {
-    todo!("{graph} {path:?}")
-}
 pub use classify::{Classifier, Prepared, Ranked};
 pub use compare::{Compared, Comparison, compare};
 pub use convert::{from_f32, to_f32};

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use tilewise::Inspection;
 use tilewise::zoo::{self, NETWORKS, Network};
+use tilewise::{Inspection, onnx};
 
 use crate::args::{ModelArgs, OutputArgs};
 use crate::output::{self, Align, Table, short};
@@ -155,12 +155,9 @@ impl Export {
         let model = ModelArgs { model: None, weights: self.weights.clone(), seed: self.seed };
         let (graph, left_over) = model.build(name)?;
         let context = || format!("cannot write {}", self.output.display());
-        let written = tilewise::export(&graph, &self.output).with_context(context)?;
+        onnx::save(&graph, &self.output, onnx::Weights::Auto).with_context(context)?;
         if !self.quiet {
             left_over.iter().for_each(|tensor| eprintln!("not used: tensor {tensor}"));
-            for (path, bytes) in written {
-                eprintln!("{}: {} bytes", path.display(), bytes);
-            }
         }
         Ok(())
     }
