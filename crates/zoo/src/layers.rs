@@ -29,6 +29,8 @@ pub(crate) struct Window {
     padding: Padding,
     /// The last window of a pooling may hang over the end.
     ceil: bool,
+    /// Padding counts as zeros in a mean.
+    count_pad: bool,
 }
 
 /// A convolution: output channels, window, groups, and whether it has a bias.
@@ -42,7 +44,14 @@ pub(crate) struct Convolution {
 
 /// A window of `kernel` by `kernel` at stride 1 without padding.
 pub(crate) fn window(kernel: usize) -> Window {
-    Window { kernel: [kernel; 2], stride: 1, dilation: 1, padding: Padding::Fixed([0; 2]), ceil: false }
+    Window {
+        kernel: [kernel; 2],
+        stride: 1,
+        dilation: 1,
+        padding: Padding::Fixed([0; 2]),
+        ceil: false,
+        count_pad: false,
+    }
 }
 
 /// A convolution to `oc` channels with `kernel` by `kernel` taps, at stride 1, without padding or bias.
@@ -81,6 +90,12 @@ impl Window {
     /// The output's size is rounded up.
     pub(crate) fn ceil(mut self) -> Self {
         self.ceil = true;
+        self
+    }
+
+    /// Padding counts as zeros in a mean.
+    pub(crate) fn count_pad(mut self) -> Self {
+        self.count_pad = true;
         self
     }
 
@@ -216,7 +231,7 @@ impl Net<'_> {
         self.node("max_pool", op, &[Some(x)], moments)
     }
 
-    /// Mean over windows; padding does not count.
+    /// Mean over windows.
     pub(crate) fn average_pool(&mut self, x: ValueId, w: Window) -> ValueId {
         let op = AveragePool {
             kernel_shape: w.kernel.to_vec(),
@@ -225,7 +240,7 @@ impl Net<'_> {
             pads: w.pads(self.size(x)).to_vec(),
             auto_pad: tilewise_graph::ops::AutoPad::NotSet,
             ceil_mode: w.ceil,
-            count_include_pad: false,
+            count_include_pad: w.count_pad,
         };
         let moments = self.moments(x).averaged();
         self.node("average_pool", op, &[Some(x)], moments)
@@ -268,6 +283,14 @@ impl Net<'_> {
     pub(crate) fn multiply(&mut self, a: ValueId, b: ValueId) -> ValueId {
         let moments = self.moments(a).times(self.moments(b));
         self.node("mul", Binary(BinaryFn::Mul), &[Some(a), Some(b)], moments)
+    }
+
+    /// Each element times a number.
+    pub(crate) fn scale(&mut self, x: ValueId, factor: f32) -> ValueId {
+        let (m, f) = (self.moments(x), f64::from(factor));
+        let moments = Moments { mean: f * m.mean, variance: f * f * m.variance };
+        let factor = self.scalar("scale", factor);
+        self.node("mul", Binary(BinaryFn::Mul), &[Some(x), Some(factor)], moments)
     }
 
     /// Values side by side along the channels.

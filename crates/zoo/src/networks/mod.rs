@@ -4,6 +4,11 @@ mod alexnet;
 mod densenet;
 mod efficientnet_lite;
 mod fcn;
+mod googlenet;
+mod inception;
+mod inception_resnet;
+mod inception_v3;
+mod inception_v4;
 mod lenet;
 mod mobilenet_v1;
 mod mobilenet_v2;
@@ -24,12 +29,17 @@ pub static NETWORKS: &[&Network] = &[
     &alexnet::ALEXNET,
     &alexnet::ALEXNET_OWT,
     &vgg::VGG_16,
+    &googlenet::GOOGLENET,
+    &inception_v3::INCEPTION_V3,
     &resnet::RESNET_18,
     &resnet::RESNET_34,
     &resnet::RESNET_50,
     &resnet::RESNET_50_V1,
     &fcn::FCN_8S,
     &fcn::FCN_RESNET50,
+    &inception_v4::INCEPTION_V4,
+    &inception_resnet::INCEPTION_RESNET_V1,
+    &inception_resnet::INCEPTION_RESNET_V2,
     &squeezenet::SQUEEZENET_1_0,
     &squeezenet::SQUEEZENET_1_1,
     &mobilenet_v1::MOBILENET_V1,
