@@ -15,15 +15,32 @@ struct Line([u8; ALIGN]);
 
 /// A zero-initialised block of memory whose first byte stands at a multiple of [`ALIGN`].
 pub struct AlignedBuffer {
-    lines: Vec<Line>,
+    memory: Memory,
     len: usize,
 }
+
+enum Memory {
+    Heap(Vec<Line>),
+    /// Pages of its own, in large ones where the system has them: weights that stream from memory then miss the
+    /// translation cache once in 2 MiB instead of once in 4 KiB, and are filled in with as many fewer faults.
+    Pages(memmap2::MmapMut),
+}
+
+/// Buffers from this length on get pages of their own: two large pages.
+const PAGES_FROM: usize = 4 << 20;
 
 impl AlignedBuffer {
     /// A zeroed buffer of `len` bytes, or `None` when the memory is not to be had.
     pub fn try_zeroed(len: usize) -> Option<Self> {
-        let lines = bytemuck::allocation::try_zeroed_vec(len.div_ceil(ALIGN)).ok()?;
-        Some(AlignedBuffer { lines, len })
+        let memory = if len >= PAGES_FROM {
+            let pages = memmap2::MmapMut::map_anon(len).ok()?;
+            // Without large pages the small ones serve.
+            let _no_large_pages = pages.advise(memmap2::Advice::HugePage);
+            Memory::Pages(pages)
+        } else {
+            Memory::Heap(bytemuck::allocation::try_zeroed_vec(len.div_ceil(ALIGN)).ok()?)
+        };
+        Some(AlignedBuffer { memory, len })
     }
 
     /// A zeroed buffer of `len` bytes.
@@ -31,7 +48,7 @@ impl AlignedBuffer {
     /// # Panics
     /// When the memory is not to be had; use [`AlignedBuffer::try_zeroed`] for sizes that come from a file.
     pub fn zeroed(len: usize) -> Self {
-        AlignedBuffer { lines: bytemuck::allocation::zeroed_vec(len.div_ceil(ALIGN)), len }
+        Self::try_zeroed(len).unwrap_or_else(|| panic!("{len} bytes of memory are not to be had"))
     }
 
     /// Length in bytes.
@@ -46,12 +63,18 @@ impl AlignedBuffer {
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        match &self.memory {
+            Memory::Heap(lines) => &bytemuck::cast_slice(lines)[..self.len],
+            Memory::Pages(pages) => &pages[..self.len],
+        }
     }
 
     /// The bytes, to be written.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+        match &mut self.memory {
+            Memory::Heap(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.len],
+            Memory::Pages(pages) => &mut pages[..self.len],
+        }
     }
 
     /// The whole elements of type `T` that the buffer holds.
@@ -173,12 +196,15 @@ mod tests {
 
     #[test]
     fn buffers_are_aligned_and_zeroed() {
-        let mut buffer = AlignedBuffer::zeroed(70);
-        assert_eq!(buffer.bytes().as_ptr().addr() % ALIGN, 0);
-        assert!(buffer.bytes().iter().all(|&b| b == 0));
-        assert_eq!(buffer.as_slice::<f32>().len(), 17);
-        buffer.as_mut_slice::<f32>()[16] = 1.0;
-        assert_eq!(buffer.as_slice::<f32>()[16], 1.0);
+        for len in [70, PAGES_FROM + 70] {
+            let mut buffer = AlignedBuffer::zeroed(len);
+            assert_eq!((buffer.bytes().as_ptr().addr() % ALIGN, buffer.len()), (0, len));
+            assert!(buffer.bytes().iter().all(|&b| b == 0));
+            let last = len / 4 - 1;
+            assert_eq!(buffer.as_slice::<f32>().len(), last + 1);
+            buffer.as_mut_slice::<f32>()[last] = 1.0;
+            assert_eq!(buffer.as_slice::<f32>()[last], 1.0);
+        }
         assert!(AlignedBuffer::try_zeroed(usize::MAX - 64).is_none());
     }
 
