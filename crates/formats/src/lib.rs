@@ -3,3 +3,5 @@
 pub mod image;
 pub mod npy;
 pub mod onnx;
+pub mod safetensors;
+mod shown;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub(crate) use crate::shown::shown;
+
 /// Why a model could not be read. Names and texts from the file are escaped and cut before they are shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -125,15 +127,4 @@ impl ImportError {
     pub(crate) fn value(name: &str, reason: impl Into<String>) -> Self {
         ImportError::Value { value: shown(name), reason: reason.into() }
     }
-}
-
-/// A text from a file as messages show it: control characters escaped, so that it cannot forge a line of a log, and
-/// cut, so that a name of megabytes is not echoed.
-pub(crate) fn shown(text: &str) -> String {
-    const MOST: usize = 200;
-    let mut out: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MOST).is_some() {
-        out.push_str("...");
-    }
-    out
 }
