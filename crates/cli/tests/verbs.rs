@@ -139,6 +139,103 @@ fn explain_shows_one_layer() {
 }
 
 #[test]
+fn the_zoo_is_listed_and_counted() {
+    let list = tilewise("zoo list --json").json();
+    let table = tilewise("zoo table --json").json();
+    assert_eq!(list.as_array().unwrap().len(), table.as_array().unwrap().len());
+    for row in table.as_array().unwrap() {
+        assert_keys(row, &["name", "params", "macs", "activations", "weight_bytes", "peak_live_bytes", "published"]);
+        assert!(row["macs"].as_u64() > Some(100_000), "{row}");
+    }
+    let text = tilewise("zoo table").fine();
+    assert!(text.contains("138.36 M") && text.contains("2 x 861 M") && text.contains("Published figures"), "{text}");
+    assert!(tilewise("zoo list").fine().contains("mobilenet-v1"));
+}
+
+#[test]
+fn a_network_of_the_zoo_is_inspected_as_in_its_paper() {
+    let text = tilewise("inspect -m zoo:mobilenet-v1").fine();
+    for cells in [
+        "Conv / s2 3x3x3x32 224x224x3 10838016 864",
+        "Conv dw / s1 3x3x32 dw 112x112x32 3612672 288",
+        "Conv / s1 1x1x32x64 112x112x32 25690112 2048",
+        "Avg pool / s1 Pool 7x7 7x7x1024 0 0",
+        "FC / s1 1024x1000 1x1x1024 1024000 1025000",
+    ] {
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.lines().any(|line| words(line).ends_with(cells)), "{cells} is not in\n{text}");
+    }
+    assert!(text.contains("Clip 27") && tilewise("inspect -v -m zoo:lenet-5").out.contains("Relu"));
+}
+
+#[test]
+fn a_network_of_the_zoo_runs_and_is_exported() {
+    let place = Place::new();
+    let small = "zoo:mobilenet-v1?width=0.25&size=32&classes=10";
+    place.run(&format!("zoo export {} -o small.onnx -q", &small[4..])).fine();
+    place.run(&format!("infer -m {small} --fill ones --batch 2 -o a.npz")).fine();
+    place.run("infer -m small.onnx --fill ones --batch 2 -o b.npz").fine();
+    let [a, b] = ["a.npz", "b.npz"].map(|name| tilewise::npy::read(&place.path(name)).unwrap());
+    assert_eq!(a[0].1.shape(), [2, 10]);
+    assert_eq!(a[0].1.bytes()[..], b[0].1.bytes()[..]);
+    assert_eq!(place.run("inspect -m small.onnx --json").json()["opset"], 17);
+    // Another seed is another network.
+    place.run(&format!("infer -m {small} --seed 8 --fill ones --batch 2 -o c.npz")).fine();
+    let c = tilewise::npy::read(&place.path("c.npz")).unwrap();
+    assert_ne!(a[0].1.bytes()[..], c[0].1.bytes()[..]);
+    assert_eq!(place.run(&format!("check -m {small}")).fine(), format!("{small} runs\n"));
+
+    let error = place.run("bench -m zoo:resnet50").error();
+    assert!(error.contains("did you mean 'resnet-50'"), "{error}");
+    let error = place.run("zoo export vgg-16?size=8 -o vgg.onnx").error();
+    assert!(error.contains("vgg-16 at 8 x 8") && !place.path("vgg.onnx").exists(), "{error}");
+}
+
+#[test]
+fn trained_tensors_take_the_place_of_seeded_ones() {
+    let place = Place::new();
+    let shapes = [("fc1", 300, 784), ("fc2", 100, 300), ("fc3", 10, 100)];
+    let tensors: Vec<(String, Vec<usize>)> = shapes
+        .iter()
+        .flat_map(|&(name, out, inputs)| {
+            [(format!("{name}.weight"), vec![out, inputs]), (format!("{name}.bias"), vec![out])]
+        })
+        .collect();
+    // All elements are one: the output is what two layers of ones make of an input of ones, plus the last bias.
+    place.write("ones.safetensors", &safetensors(&tensors));
+    place.run("infer -m zoo:lenet-300-100 --weights ones.safetensors --fill ones -o y.npz").fine();
+    let y = tilewise::npy::read(&place.path("y.npz")).unwrap();
+    let expected = ((784.0f32 + 1.0) * 300.0 + 1.0) * 100.0 + 1.0;
+    // Sums in another order differ in the last bits.
+    assert!(y[0].1.values::<f32>().unwrap().iter().all(|y| (y / expected - 1.0).abs() < 1e-5), "{y:?}");
+
+    let mut wrong = tensors;
+    wrong[0].1 = vec![784, 300];
+    wrong[3].0 = "other".to_owned();
+    place.write("wrong.safetensors", &safetensors(&wrong));
+    let done = place.run("infer -m zoo:lenet-300-100 --weights wrong.safetensors --fill ones");
+    assert_eq!(done.code, Some(1));
+    for part in ["missing    fc2.bias", "misshapen  fc1.weight: expected f32[300, 784]", "left over  other"] {
+        assert!(done.err.contains(part), "{part} is not in {}", done.err);
+    }
+    let error = place.run("bench --model none.onnx --weights ones.safetensors").error();
+    assert!(error.contains("-m zoo:"), "{error}");
+}
+
+/// A safetensors file of f32 tensors of ones.
+fn safetensors(tensors: &[(String, Vec<usize>)]) -> Vec<u8> {
+    let (mut header, mut at) = (serde_json::Map::new(), 0);
+    for (name, shape) in tensors {
+        let end = at + 4 * shape.iter().product::<usize>();
+        header.insert(name.clone(), serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [at, end]}));
+        at = end;
+    }
+    let header = serde_json::Value::Object(header).to_string();
+    let ones = 1f32.to_le_bytes().repeat(at / 4);
+    [(header.len() as u64).to_le_bytes().to_vec(), header.into_bytes(), ones].concat()
+}
+
+#[test]
 fn machine_measures_its_ceilings() {
     let report = tilewise("machine --json --duration 0.2").json();
     assert_keys(&report, &["cpu", "isa", "threads", "caches", "peaks", "reads"]);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use tilewise_engine::{PlanError, RunError};
 use tilewise_formats::image::ImageError;
 use tilewise_formats::onnx::ImportError;
+use tilewise_formats::safetensors::SafetensorsError;
 use tilewise_graph::GraphError;
 use tilewise_zoo::{Mismatch, ZooError};
 
@@ -48,6 +49,9 @@ pub enum Error {
     /// A network of the zoo that cannot be built.
     #[error(transparent)]
     Zoo(#[from] ZooError),
+    /// A file of tensors that cannot be read.
+    #[error(transparent)]
+    Tensors(#[from] SafetensorsError),
     /// Trained tensors that are not those of the network they were given for.
     #[error("the tensors do not fit {network}: {}", fits(.mismatch))]
     Weights {
