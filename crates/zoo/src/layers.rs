@@ -2,7 +2,7 @@
 
 use tilewise_graph::ops::{
     AveragePool, BatchNormalization, Binary, BinaryFn, Concat, Conv, Flatten, Gemm, GlobalAveragePool, LRN, MaxPool,
-    Reshape, Split, Transpose, Unary,
+    Reshape, Slice, Split, Transpose, Unary,
 };
 use tilewise_graph::{Op, ValueId};
 use tilewise_tensor::Unary as Function;
@@ -16,6 +16,8 @@ use crate::weights::Init;
 enum Padding {
     /// Before and after: rows, columns.
     Fixed([usize; 2]),
+    /// After only: rows, columns.
+    After([usize; 2]),
     /// As many as make the output the input divided by the stride, rounded up; the odd one stands after.
     Same,
 }
@@ -24,7 +26,7 @@ enum Padding {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     kernel: [usize; 2],
-    stride: usize,
+    stride: [usize; 2],
     dilation: usize,
     padding: Padding,
     /// The last window of a pooling may hang over the end.
@@ -46,7 +48,7 @@ pub(crate) struct Convolution {
 pub(crate) fn window(kernel: usize) -> Window {
     Window {
         kernel: [kernel; 2],
-        stride: 1,
+        stride: [1; 2],
         dilation: 1,
         padding: Padding::Fixed([0; 2]),
         ceil: false,
@@ -65,7 +67,7 @@ macro_rules! setters {
         #[allow(dead_code, reason = "the two types share one list")]
         impl $type {
             pub(crate) fn stride(mut $self, stride: usize) -> Self {
-                $window.stride = stride;
+                $window.stride = [stride; 2];
                 $self
             }
 
@@ -103,10 +105,11 @@ impl Window {
     fn pads(&self, size: [usize; 2]) -> [usize; 4] {
         match self.padding {
             Padding::Fixed([rows, columns]) => [rows, columns, rows, columns],
+            Padding::After([rows, columns]) => [0, 0, rows, columns],
             Padding::Same => {
                 let total = |axis: usize| {
                     let reach = (self.kernel[axis].max(1) - 1) * self.dilation + 1;
-                    let last = (size[axis].div_ceil(self.stride).max(1) - 1) * self.stride;
+                    let last = (size[axis].div_ceil(self.stride[axis]).max(1) - 1) * self.stride[axis];
                     (last + reach).saturating_sub(size[axis])
                 };
                 let [rows, columns] = [total(0), total(1)];
@@ -122,7 +125,7 @@ impl Window {
             let (length, before) = (size[axis], pads[axis]);
             let padded = length + before + pads[axis + 2];
             let reach = (self.kernel[axis].max(1) - 1) * self.dilation + 1;
-            let starts = (0..(padded + 1).saturating_sub(reach)).step_by(self.stride);
+            let starts = (0..(padded + 1).saturating_sub(reach)).step_by(self.stride[axis]);
             let inside = |at: usize| (before..before + length).contains(&at);
             let taps = starts.clone().flat_map(|start| (0..self.kernel[axis]).map(move |k| start + k * self.dilation));
             taps.filter(|&at| inside(at)).count() as f64 / (starts.count() * self.kernel[axis]).max(1) as f64
@@ -136,6 +139,18 @@ impl Convolution {
     pub(crate) fn rect(mut self, kernel: [usize; 2]) -> Self {
         self.window.kernel = kernel;
         self.window.padding = Padding::Fixed([kernel[0] / 2, kernel[1] / 2]);
+        self
+    }
+
+    /// Strides of rows and columns.
+    pub(crate) fn strides(mut self, strides: [usize; 2]) -> Self {
+        self.window.stride = strides;
+        self
+    }
+
+    /// With zeros after the rows and after the columns only.
+    pub(crate) fn pad_after(mut self, pad: [usize; 2]) -> Self {
+        self.window.padding = Padding::After(pad);
         self
     }
 
@@ -169,7 +184,7 @@ impl Net<'_> {
         });
         let op = Conv {
             kernel_shape: vec![kh, kw],
-            strides: vec![window.stride; 2],
+            strides: window.stride.to_vec(),
             dilations: if window.dilation == 1 { Vec::new() } else { vec![window.dilation; 2] },
             pads: window.pads(size).to_vec(),
             auto_pad: tilewise_graph::ops::AutoPad::NotSet,
@@ -220,7 +235,7 @@ impl Net<'_> {
     pub(crate) fn max_pool(&mut self, x: ValueId, w: Window) -> ValueId {
         let op = MaxPool {
             kernel_shape: w.kernel.to_vec(),
-            strides: vec![w.stride; 2],
+            strides: w.stride.to_vec(),
             dilations: Vec::new(),
             pads: w.pads(self.size(x)).to_vec(),
             auto_pad: tilewise_graph::ops::AutoPad::NotSet,
@@ -235,7 +250,7 @@ impl Net<'_> {
     pub(crate) fn average_pool(&mut self, x: ValueId, w: Window) -> ValueId {
         let op = AveragePool {
             kernel_shape: w.kernel.to_vec(),
-            strides: vec![w.stride; 2],
+            strides: w.stride.to_vec(),
             dilations: Vec::new(),
             pads: w.pads(self.size(x)).to_vec(),
             auto_pad: tilewise_graph::ops::AutoPad::NotSet,
@@ -308,6 +323,15 @@ impl Net<'_> {
         let op = Split { axis: 1, num_outputs: None };
         let parts = self.nodes("split", op, &[Some(x), Some(lengths)], moments, 2);
         [parts[0], parts[1]]
+    }
+
+    /// Every `step`-th row and column of an image, from row and column `first` on.
+    pub(crate) fn every(&mut self, x: ValueId, first: usize, step: usize) -> ValueId {
+        let (size, moments) = (self.size(x).map(|n| n as i64), self.moments(x));
+        let [starts, ends, axes, steps] =
+            [("starts", [first as i64; 2]), ("ends", size), ("axes", [2, 3]), ("steps", [step as i64; 2])]
+                .map(|(name, values)| Some(self.integers(name, &values)));
+        self.node("slice", Slice {}, &[Some(x), starts, ends, axes, steps], moments)
     }
 
     /// The same elements as `[batch, shape..]`.

@@ -1,6 +1,7 @@
 //! The networks, a file each or a file a family. To add one, write its file and add its rows here.
 
 mod alexnet;
+mod cells;
 mod densenet;
 mod efficientnet_lite;
 mod fcn;
@@ -48,6 +49,13 @@ pub static NETWORKS: &[&Network] = &[
     &shufflenet_v1::SHUFFLENET_V1,
     &shufflenet_v2::SHUFFLENET_V2,
     &densenet::DENSENET_121,
+    &cells::NASNET_A_MOBILE,
+    &cells::NASNET_A_LARGE,
+    &cells::PNASNET_5_MOBILE,
+    &cells::PNASNET_5_LARGE,
+    &cells::AMOEBANET_A,
+    &cells::AMOEBANET_B,
+    &cells::AMOEBANET_C,
     &efficientnet_lite::EFFICIENTNET_LITE0,
     &efficientnet_lite::EFFICIENTNET_LITE1,
     &efficientnet_lite::EFFICIENTNET_LITE2,
