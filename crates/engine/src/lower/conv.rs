@@ -41,6 +41,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
     let y = lowering.make(y, layout(kernel.y))?;
     lowering.push(NewStep {
         layer,
+        with: &[],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
         choice: Some((Choice::Conv(kernel, blocks), loops::conv(&problem, kernel, &blocks))),

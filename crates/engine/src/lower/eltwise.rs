@@ -1,7 +1,7 @@
 //! Lowering of elementwise operators: functions of one number, and arithmetic of two operands with broadcasting.
 
-use tilewise_graph::{ValueId, ops};
-use tilewise_kernels::eltwise::{self, BinaryProblem, Broadcast};
+use tilewise_graph::{Op, ValueId, ops};
+use tilewise_kernels::eltwise::{self, AffineProblem, BinaryProblem, Broadcast};
 use tilewise_kernels::{Ctx, Unary};
 
 use super::{Layer, Layout, Lowering, NewStep};
@@ -31,17 +31,22 @@ pub(super) fn lower_binary(lowering: &mut Lowering<'_>, layer: Layer<'_>, f: ops
         ops::BinaryFn::PRelu => eltwise::Binary::PRelu,
         ops::BinaryFn::Mod | ops::BinaryFn::FMod => return Ok(false),
     };
-    let (Some(a), Some(b), Some(&y)) = (layer.input(0), layer.input(1), layer.node.outputs.first()) else {
+    if f == ops::BinaryFn::Mul && lower_affine(lowering, layer)? {
+        return Ok(true);
+    }
+    let (act, last) = lowering.activation(layer);
+    let (Some(a), Some(b), Some(&y)) = (layer.input(0), layer.input(1), last.node.outputs.first()) else {
         return Ok(false);
     };
     let layout = common_layout(lowering, [a, b], y);
     let [(a, ashape), (b, bshape)] = [operand(lowering, a, y, layout)?, operand(lowering, b, y, layout)?];
     let Some(broadcast) = Broadcast::new(&ashape, &bshape) else { return Ok(false) };
-    let problem = BinaryProblem { op, act: Unary::Identity, broadcast };
+    let problem = BinaryProblem { op, act, broadcast };
     let y = lowering.make(y, layout)?;
     let kernel = eltwise::choose_binary(lowering.cpu.tier);
     lowering.push(NewStep {
-        layer,
+        layer: last,
+        with: &[layer][..usize::from(last.id != layer.id)],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
         choice: None,
@@ -56,6 +61,67 @@ pub(super) fn lower_binary(lowering: &mut Lowering<'_>, layer: Layer<'_>, f: ops
         }),
     });
     Ok(true)
+}
+
+/// Lowers a product with one factor a channel, the sum with one offset a channel that alone reads it, and the function
+/// that alone reads that, as one step; returns false where the product is none of these.
+fn lower_affine(lowering: &mut Lowering<'_>, product: Layer<'_>) -> Result<bool, PlanError> {
+    let Some(sum) = lowering.sole_reader(product) else { return Ok(false) };
+    let (Some(&made), Op::Binary(ops::Binary(ops::BinaryFn::Add))) = (product.node.outputs.first(), &sum.node.op)
+    else {
+        return Ok(false);
+    };
+    let (Some((x, scale)), Some((from, shift))) = (by_channel(lowering, product), by_channel(lowering, sum)) else {
+        return Ok(false);
+    };
+    let (act, last) = lowering.activation(sum);
+    let (true, &[n, c, h, w], Some(&y)) = (from == made, &*lowering.shape(x), last.node.outputs.first()) else {
+        return Ok(false);
+    };
+    let (layout, lanes) = (lowering.home(x), lowering.lanes());
+    let kernel = eltwise::choose_affine(lowering.cpu.tier);
+    let (run, period, scale, shift) = match layout {
+        Layout::Plain => {
+            let [scale, shift] = [lowering.buffer(scale, layout)?, lowering.buffer(shift, layout)?];
+            (kernel.planar, c, scale, shift)
+        }
+        Layout::Blocked => {
+            let shape = [1, c, 1, 1];
+            let [scale, shift] = [lowering.blocked_constant(scale, &shape)?, lowering.blocked_constant(shift, &shape)?];
+            (kernel.blocked, c.div_ceil(lanes), scale, shift)
+        }
+    };
+    let problem = AffineProblem { planes: n * period, period, pixels: h * w, act };
+    let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
+    lowering.push(NewStep {
+        layer: last,
+        with: &[product, sum][..if last.id == sum.id { 1 } else { 2 }],
+        op: "Affine",
+        kernel: kernel.id.name,
+        choice: None,
+        macs: 0,
+        reads: &[x, scale, shift],
+        writes: &[y],
+        run: Box::new(move |memory| {
+            let pool = memory.pool;
+            let ([x, scale, shift], [y]) = memory.split([x, scale, shift], [y]);
+            run(&problem, x, scale, shift, y, Ctx { pool, scratch: &mut [] });
+            Ok(())
+        }),
+    });
+    Ok(true)
+}
+
+/// The operand with many pixels, and the constant with one value for each of its channels.
+fn by_channel(lowering: &Lowering<'_>, layer: Layer<'_>) -> Option<(ValueId, ValueId)> {
+    let (a, b) = (layer.input(0)?, layer.input(1)?);
+    [(a, b), (b, a)].into_iter().find(|&(x, constant)| {
+        let (shape, of_constant) = (lowering.shape(x), lowering.shape(constant));
+        let wanted = |&[_, c, _, _]: &[usize; 4]| channel_shape(&of_constant, 4) == [1, c, 1, 1];
+        lowering.graph.constant(constant).is_some()
+            && lowering.graph.constant(x).is_none()
+            && <&[usize; 4]>::try_from(&*shape).is_ok_and(wanted)
+    })
 }
 
 /// Blocked where an operand of the output's shape stands so and the other one can be brought to that.

@@ -92,6 +92,7 @@ fn push(lowering: &mut Lowering<'_>, layer: Layer<'_>, product: Product) -> Resu
     let c = lowering.make(y, Layout::Plain)?;
     lowering.push(NewStep {
         layer,
+        with: &[],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
         choice: Some((Choice::Gemm(kernel, blocks), loops::gemm(&problem, kernel, &blocks, packed))),

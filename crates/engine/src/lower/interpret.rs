@@ -34,6 +34,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>) -> Result<(),
     let (name, op) = (lowering.name(layer).to_owned(), node.op.clone());
     lowering.push(NewStep {
         layer,
+        with: &[],
         op: node.op.name(),
         kernel: "interpreted",
         choice: None,

@@ -15,7 +15,7 @@ mod resize;
 mod seats;
 mod transposed;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tilewise_graph::{Graph, Node, NodeId, Op, ValueId, ops};
@@ -78,6 +78,8 @@ pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Wei
         names: layer_names(graph),
         steps: Vec::new(),
         buffers: vec![Buffer { storage: Storage::Arena { bytes: 0 }, first: 0, last: 0 }],
+        uses: graph.uses(),
+        absorbed: HashSet::new(),
         seats: seats::seats(graph, cpu.tier.lanes()),
         held: HashMap::new(),
         home: HashMap::new(),
@@ -86,7 +88,9 @@ pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Wei
     };
     let inputs = lowering.inputs()?;
     for id in graph.order()? {
-        lowering.node(id)?;
+        if !lowering.absorbed.contains(&id) {
+            lowering.node(id)?;
+        }
     }
     let outputs = lowering.outputs()?;
     let Lowering { steps, buffers, dynamic, chosen: schedule, .. } = lowering;
@@ -115,6 +119,10 @@ pub(crate) struct Lowering<'a> {
     names: HashMap<NodeId, String>,
     steps: Vec<Step>,
     buffers: Vec<Buffer>,
+    /// For each value, the nodes that read it.
+    uses: Vec<Vec<(NodeId, usize)>>,
+    /// Nodes that the step of an earlier one computes too.
+    absorbed: HashSet<NodeId>,
     /// Values that are made where a concatenation wants them.
     seats: HashMap<ValueId, seats::Seat>,
     /// The buffers that hold a value, by its layout there.
@@ -143,6 +151,8 @@ impl Layer<'_> {
 /// What a lowering hands over for one step.
 pub(crate) struct NewStep<'a> {
     pub(crate) layer: Layer<'a>,
+    /// Layers before it that the step computes too.
+    pub(crate) with: &'a [Layer<'a>],
     pub(crate) op: &'static str,
     pub(crate) kernel: &'static str,
     /// How it runs where there is a choice, and that as loops.
@@ -299,6 +309,27 @@ impl<'a> Lowering<'a> {
         Ok(true)
     }
 
+    /// The node that alone reads what a layer makes; `None` where several do, or the caller of the run.
+    pub(crate) fn sole_reader(&self, layer: Layer<'_>) -> Option<Layer<'a>> {
+        let &[output] = &*layer.node.outputs else { return None };
+        match self.uses[output.index()][..] {
+            [(id, _)] if !self.graph.is_output(output) => Some(Layer { id, node: self.graph.node(id) }),
+            _ => None,
+        }
+    }
+
+    /// The function that alone reads what a layer makes, with the layer of its node; the identity and the layer itself
+    /// where there is none.
+    pub(crate) fn activation<'l>(&self, layer: Layer<'l>) -> (Unary, Layer<'l>)
+    where
+        'a: 'l,
+    {
+        match self.sole_reader(layer) {
+            Some(Layer { id, node }) if let Op::Unary(op) = &node.op => (op.0, Layer { id, node }),
+            _ => (Unary::Identity, layer),
+        }
+    }
+
     /// The elements of a constant of integers.
     pub(crate) fn ints(&self, id: ValueId) -> Option<Vec<i64>> {
         let tensor = self.graph.constant(id)?.tensor().ok()?;
@@ -361,6 +392,13 @@ impl<'a> Lowering<'a> {
         }
         let output = new.layer.node.outputs.first().map(|&id| self.graph.value(id).ty.to_string());
         let bytes = new.reads.iter().chain(new.writes).map(|&id| self.len(id) as u64).sum();
+        let mut merged: Vec<String> = new.layer.node.merged.iter().map(ToString::to_string).collect();
+        for layer in new.with {
+            merged.push(self.name(*layer).to_owned());
+            merged.extend(layer.node.merged.iter().map(ToString::to_string));
+        }
+        // The layers of a step are lowered with the first of them.
+        self.absorbed.extend(new.with.iter().map(|layer| layer.id).chain([new.layer.id]));
         let mut loops = String::new();
         if let Some((choice, nest)) = &new.choice {
             self.chosen.set(&self.names[&new.layer.id], *choice);
@@ -368,7 +406,7 @@ impl<'a> Lowering<'a> {
         }
         let info = StepInfo {
             layer: self.name(new.layer).to_owned(),
-            merged: new.layer.node.merged.iter().map(ToString::to_string).collect(),
+            merged,
             op: new.op,
             kernel: new.kernel,
             choice: new.choice.map(|(choice, _)| choice.to_string()).unwrap_or_default(),
@@ -393,6 +431,7 @@ impl<'a> Lowering<'a> {
         let scratch = self.scratch(scratch);
         self.push(NewStep {
             layer,
+            with: &[],
             op: layer.node.op.name(),
             kernel,
             choice: None,

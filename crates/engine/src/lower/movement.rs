@@ -115,6 +115,7 @@ pub(super) fn push_copy(lowering: &mut Lowering<'_>, layer: Layer<'_>, copy: Str
     let kernel = movement::choose_copy(lowering.cpu.tier);
     lowering.push(NewStep {
         layer,
+        with: &[],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
         choice: None,

@@ -88,6 +88,7 @@ fn push_rows(lowering: &mut Lowering<'_>, layer: Layer<'_>, problem: NormRows) -
     let (x, y) = (lowering.buffer(x, Layout::Plain)?, lowering.make(y, Layout::Plain)?);
     lowering.push(NewStep {
         layer,
+        with: &[],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
         choice: None,

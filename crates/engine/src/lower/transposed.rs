@@ -29,6 +29,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
     let (x, y) = (lowering.buffer(x, Layout::Plain)?, lowering.make(y, Layout::Plain)?);
     lowering.push(NewStep {
         layer,
+        with: &[],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
         choice: None,

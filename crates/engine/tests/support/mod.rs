@@ -89,6 +89,29 @@ pub(crate) const NETWORKS: &[(&str, &str)] = &[
          output e",
     ),
     (
+        "factors and offsets of channels",
+        "input x: f32[N,20,6,7]
+         const w: f32[20,20,1,1] = fill
+         const s: f32[20,1,1] = fill
+         const t: f32[1,20,1,1] = fill
+         a = Conv(x, w)
+         b = Mul(a, s)
+         c = Add(b, t)
+         d = Relu(c)
+         e = Mul(s, x)
+         f = Add(t, e)
+         g = Sigmoid(f)
+         h = Add(d, a)
+         i = HardSwish(h)
+         j = Mul(i, s)
+         k = Add(j, t)
+         l = MaxPool(k) kernel_shape=[2,2]
+         m = Add(j, a)
+         output l
+         output g
+         output m",
+    ),
+    (
         "transposes, attention and layer norm",
         "input x: f32[N,5,24]
          const w: f32[24,24] = fill

@@ -1,11 +1,13 @@
-//! Elementwise kernels: functions of one number, and of two numbers with broadcasting.
+//! Elementwise kernels: functions of one number, of two numbers with broadcasting, and a factor and an offset a channel.
 
+mod affine;
 mod binary;
 mod broadcast;
 mod unary;
 
 use crate::catalog::KernelId;
 
+pub use affine::{AffineFn, AffineKernel, AffineProblem, choose_affine};
 pub use binary::{Binary, BinaryKernel, BinaryProblem, choose_binary};
 pub use broadcast::Broadcast;
 pub use unary::{UnaryKernel, choose_unary};
@@ -16,5 +18,6 @@ const CHUNK: usize = 8192;
 
 /// What identifies each kernel of the family.
 pub(crate) fn ids() -> impl Iterator<Item = &'static KernelId> {
-    unary::ROWS.iter().map(|row| &row.id).chain(binary::ROWS.iter().map(|row| &row.id))
+    let two = binary::ROWS.iter().map(|row| &row.id).chain(affine::ROWS.iter().map(|row| &row.id));
+    unary::ROWS.iter().map(|row| &row.id).chain(two)
 }
