@@ -13,8 +13,9 @@ use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
 use crate::catalog::KernelId;
 use crate::parallel::Shards;
 use crate::{Avx2, Avx512, Conv2d, Cpu, Ctx, Isa, Scalar};
-use strip::Strip;
-use sweep::{WIDEST, sweeps};
+pub(super) use strip::Strip;
+use sweep::WIDEST;
+pub(super) use sweep::{Sweeps, sweeps};
 
 /// One row an instruction set.
 pub(super) static ROWS: [ConvKernel; 3] = [

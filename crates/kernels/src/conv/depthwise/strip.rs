@@ -11,25 +11,25 @@ use crate::{Conv2d, Isa};
 const BAND: usize = 14;
 
 /// Output rows of a channel vector.
-pub(super) struct Strip<'a> {
-    pub(super) p: &'a Conv2d,
+pub(in crate::conv) struct Strip<'a> {
+    pub(in crate::conv) p: &'a Conv2d,
     /// Input plane of the channel vector.
-    pub(super) x: &'a [f32],
+    pub(in crate::conv) x: &'a [f32],
     /// Its weights: kernel rows, kernel columns, lanes.
-    pub(super) w: &'a [f32],
+    pub(in crate::conv) w: &'a [f32],
     /// Output rows, of 0 to the output's height.
-    pub(super) rows: Range<usize>,
+    pub(in crate::conv) rows: Range<usize>,
     /// Where they are stored.
-    pub(super) out: &'a mut [f32],
+    pub(in crate::conv) out: &'a mut [f32],
     /// Where they stand in the whole output.
-    pub(super) y_at: usize,
+    pub(in crate::conv) y_at: usize,
     /// First channel.
-    pub(super) channel: usize,
-    pub(super) finish: &'a Finish<'a>,
+    pub(in crate::conv) channel: usize,
+    pub(in crate::conv) finish: &'a Finish<'a>,
 }
 
 impl Strip<'_> {
-    pub(super) fn compute<I: Isa>(self, isa: I, sweeps: &Sweeps<I>) {
+    pub(in crate::conv) fn compute<I: Isa>(self, isa: I, sweeps: &Sweeps<I>) {
         let Strip { p, x, w, rows, out, y_at, channel, finish } = self;
         let ow = p.ow();
         let tiles = ow.div_ceil(WIDEST);

@@ -9,7 +9,7 @@ use crate::{Conv2d, Isa, SimdOp, Tier};
 pub(super) const WIDEST: usize = 8;
 
 /// A column of tiles: some rows of some neighbouring outputs of one channel vector.
-pub(super) struct Sweep<'a> {
+pub(in crate::conv) struct Sweep<'a> {
     pub(super) p: &'a Conv2d,
     /// Input plane of the channel vector.
     pub(super) x: &'a [f32],
@@ -28,14 +28,14 @@ pub(super) struct Sweep<'a> {
 }
 
 /// Computes a column of tiles.
-pub(super) type SweepFn<I> = fn(I, Sweep<'_>);
+pub(in crate::conv) type SweepFn<I> = fn(I, Sweep<'_>);
 
 /// The functions for tiles of 1, 2, .. outputs.
-pub(super) type Sweeps<I> = [SweepFn<I>; WIDEST];
+pub(in crate::conv) type Sweeps<I> = [SweepFn<I>; WIDEST];
 
 /// The functions for a problem: kernels and strides of real networks have their own, so that weights and pixels that
 /// neighbouring outputs share stay in registers.
-pub(super) fn sweeps<I: Isa>(p: &Conv2d) -> Sweeps<I> {
+pub(in crate::conv) fn sweeps<I: Isa>(p: &Conv2d) -> Sweeps<I> {
     let pad = p.pads.left.max(overhang(p));
     match (p.kh, p.kw, p.stride[1]) {
         _ if p.dilation != [1, 1] || pad > p.kw / 2 => compiled::<I, 0, 0>(),
