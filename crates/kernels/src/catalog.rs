@@ -22,8 +22,14 @@ pub struct KernelId {
 /// Every kernel, family by family, in the order in which a choice looks at them.
 pub fn catalog() -> impl Iterator<Item = &'static KernelId> {
     let conv = crate::conv::ROWS.iter().map(|row| &row.id);
+    let fused = crate::conv::fused::ROWS.iter().map(|row| &row.id);
     let transposed = crate::conv::transposed::ROWS.iter().map(|row| &row.id);
     let gemm = crate::gemm::ROWS.iter().map(|row| &row.id);
     let small = crate::eltwise::ids().chain(crate::pool::ids()).chain(crate::reduce::ids()).chain(crate::norm::ids());
-    conv.chain(transposed).chain(gemm).chain(small).chain(crate::movement::ids()).chain(crate::resize::ids())
+    conv.chain(fused)
+        .chain(transposed)
+        .chain(gemm)
+        .chain(small)
+        .chain(crate::movement::ids())
+        .chain(crate::resize::ids())
 }

@@ -28,5 +28,5 @@ mod trial;
 pub use cpu::{Cache, Cpu};
 pub use isa::{Avx2, Avx512, Isa, MAX_LANES, Scalar, SimdOp, Tier, UnknownTier};
 pub use parallel::{Ctx, Pool, Shards, Task};
-pub use problem::{Conv2d, ConvTranspose2d, Epilogue, Pads, ProblemError};
+pub use problem::{Conv2d, ConvTranspose2d, DepthwisePointwise, Epilogue, Pads, ProblemError};
 pub use tilewise_tensor::Unary;

@@ -132,6 +132,49 @@ impl fmt::Display for Conv2d {
     }
 }
 
+/// A depthwise convolution and the pointwise one that reads its output: a separable convolution. The epilogue of each
+/// is its own; the first has no residual.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct DepthwisePointwise {
+    /// Each channel by itself.
+    pub depthwise: Conv2d,
+    /// All channels of a pixel, at stride 1.
+    pub pointwise: Conv2d,
+}
+
+impl DepthwisePointwise {
+    /// Checks both convolutions, and that the second is pointwise, without groups, and reads what the first writes.
+    ///
+    /// # Errors
+    /// The first rule that does not hold.
+    pub fn validated(self) -> Result<Self, ProblemError> {
+        let fail = |reason| Err(ProblemError { problem: self.to_string(), reason });
+        let (first, second) = (self.depthwise.validated()?, self.pointwise.validated()?);
+        if !first.is_depthwise() || first.epilogue.residual {
+            return fail("the first convolution is not depthwise or adds a residual");
+        }
+        if !second.is_pointwise() || second.groups != 1 {
+            return fail("the second convolution is not pointwise or has groups");
+        }
+        if [first.n, first.oc, first.oh(), first.ow()] != [second.n, second.ic, second.ih, second.iw] {
+            return fail("the second convolution does not read what the first writes");
+        }
+        Ok(self)
+    }
+
+    /// Multiply-adds of both.
+    pub fn macs(&self) -> u64 {
+        self.depthwise.macs() + self.pointwise.macs()
+    }
+}
+
+/// The two problems with an arrow between them.
+impl fmt::Display for DepthwisePointwise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}", self.depthwise, self.pointwise)
+    }
+}
+
 /// A two-dimensional transposed convolution in f32: the gradient of [`Conv2d`] with respect to its input.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ConvTranspose2d {

@@ -5,6 +5,7 @@ mod depthwise;
 mod direct;
 mod epilogue;
 mod first;
+pub mod fused;
 pub mod im2col;
 mod pointwise;
 pub mod transposed;

@@ -177,6 +177,32 @@ fn every_kernel_equals_the_reference() {
 }
 
 #[test]
+fn depthwise_tiles_of_every_width_leave_out_what_is_beside_the_image() {
+    let pools = [Pool::new(1), Pool::new(2)];
+    let mut r = Random::new(7, true);
+    let depthwise = || here().filter(|row| row.id.op == "conv-depthwise");
+    let mut failures = Vec::new();
+    for (k, stride, iw) in [3, 5, 7].into_iter().flat_map(|k| (1..3).flat_map(move |s| (1..20).map(move |w| (k, s, w))))
+    {
+        for (left, right) in (0..=k / 2 + 1).flat_map(|left| (0..=k / 2 + 1).map(move |right| (left, right))) {
+            let pads = Pads { top: r.below(k), left, bottom: r.below(k), right };
+            let size = [1 + r.below(33), iw];
+            let p = Conv2d { stride: [stride; 2], pads, groups: 5, ..conv(5, size, 5, [k, k]) };
+            let Ok(p) = p.validated() else { continue };
+            let operands = Operands::new(&p, |len| r.values(len));
+            let expected = reference::conv2d(&p, &operands.x, &operands.w, &operands.bias, &operands.residual);
+            for row in depthwise() {
+                let blocks = ConvBlocks { rows: 1 + r.below(p.oh()), ..(row.blocks)(&p, &cpu(row.id.tier, 1)) };
+                if run(row, &p, &blocks, &operands, &pools[r.below(2)]) != expected {
+                    failures.push(format!("{} on {p} with {blocks:?}", row.id.name));
+                }
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
 fn results_do_not_depend_on_blocks_threads_or_place_in_the_batch() {
     let pools = [Pool::new(1), Pool::new(2)];
     let (mut r, problems) = problems(2, false, 60);

@@ -151,9 +151,9 @@ fn take_in<I: Isa>(isa: I, fold: Fold, shift: I::F, acc: I::F, x: I::F) -> I::F 
 fn merge<I: Isa>(isa: I, fold: Fold, a: I::F, b: I::F) -> I::F {
     match fold {
         Fold::Sum | Fold::SumSquare | Fold::SumAbs | Fold::SumExp => isa.add(a, b),
-        // A NaN in b, which may be an input, gives a.
-        Fold::Max => isa.max(b, a),
-        Fold::Min => isa.min(b, a),
+        // `max` and `min` keep a NaN of their second operand, here a; one of b is taken by hand.
+        Fold::Max => isa.select(isa.eq(b, b), isa.max(b, a), b),
+        Fold::Min => isa.select(isa.eq(b, b), isa.min(b, a), b),
         Fold::Prod => isa.mul(a, b),
     }
 }
@@ -237,6 +237,31 @@ mod tests {
             check(Reduce { op, outer: 2, len: 0, inner: 3 });
             check(Reduce { op, outer: 2, len: 0, inner: 1 });
             check(Reduce { op, outer: 0, len: 4, inner: 3 });
+        }
+    }
+
+    #[test]
+    fn extremes_are_not_a_number_where_one_element_is_not() {
+        // Rows that end inside a vector, after some vectors and after more than a block; columns, whole and not.
+        for (len, inner) in [(5, 1), (16, 1), (77, 1), (BLOCK * MAX_LANES + 35, 1), (9, 21), (BLOCK + 3, 16)] {
+            let p = |op| Reduce { op, outer: 2, len, inner };
+            for (op, at) in [ReduceOp::Max, ReduceOp::Min]
+                .into_iter()
+                .flat_map(|op| (0..len).step_by(1 + len / 90).map(move |at| (op, at)))
+            {
+                // The element `at` of the second row's last column.
+                let hit = (2 * len - 1 - at) * inner + inner - 1;
+                let mut x = numbers(2 * len * inner, 5);
+                x[hit] = f32::NAN;
+                let want = reference::reduce(&p(op), &x);
+                assert!(want[2 * inner - 1].is_nan() && !want[0].is_nan());
+                each_tier(0, |tier, ctx| {
+                    let mut y = vec![9.0; want.len()];
+                    (choose(tier).run)(&p(op), &x, &mut y, ctx);
+                    let same = y.iter().zip(&want).all(|(y, want)| y == want || y.is_nan() && want.is_nan());
+                    assert!(same, "{} {:?}, NaN at {hit}", choose(tier).id.name, p(op));
+                });
+            }
         }
     }
 }

@@ -16,9 +16,9 @@ pub enum ReduceOp {
     Sum,
     /// Their mean; NaN over nothing.
     Mean,
-    /// The largest, passing over NaN; minus infinity over nothing.
+    /// The largest, NaN where one of them is; minus infinity over nothing.
     Max,
-    /// The smallest, passing over NaN; infinity over nothing.
+    /// The smallest, NaN where one of them is; infinity over nothing.
     Min,
     /// Their product.
     Prod,

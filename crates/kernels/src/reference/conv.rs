@@ -1,7 +1,7 @@
 //! Convolution as seven loops.
 
 use super::unary;
-use crate::Conv2d;
+use crate::{Conv2d, DepthwisePointwise};
 
 /// Convolves `x` `[n][ic][ih][iw]` with `w` `[oc][ic / groups][kh][kw]` into `[n][oc][oh][ow]`; `bias` `[oc]` and
 /// `residual` (like the output) are empty where the epilogue has none.
@@ -33,4 +33,17 @@ pub fn conv2d(p: &Conv2d, x: &[f32], w: &[f32], bias: &[f32], residual: &[f32]) 
         }
     }
     y
+}
+
+/// The two convolutions of a separable one in sequence, from `x` `[n][c][ih][iw]` to `[n][oc][oh][ow]`; `w` and `bias`
+/// are those of the depthwise and of the pointwise one, as [`conv2d`] takes them, and `residual` is the second's.
+pub fn depthwise_pointwise(
+    p: &DepthwisePointwise,
+    x: &[f32],
+    w: [&[f32]; 2],
+    bias: [&[f32]; 2],
+    residual: &[f32],
+) -> Vec<f32> {
+    let between = conv2d(&p.depthwise, x, w[0], bias[0], &[]);
+    conv2d(&p.pointwise, &between, w[1], bias[1], residual)
 }

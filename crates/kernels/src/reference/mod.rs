@@ -14,7 +14,7 @@ mod resize;
 mod unary;
 
 pub use binary::binary;
-pub use conv::conv2d;
+pub use conv::{conv2d, depthwise_pointwise};
 pub use conv_transpose::conv_transpose2d;
 pub use gemm::gemm;
 pub use movement::{image, strided_copy};

@@ -15,14 +15,16 @@ pub fn reduce(p: &Reduce, x: &[f32]) -> Vec<f32> {
 }
 
 fn total(op: ReduceOp, values: impl Iterator<Item = f64> + Clone) -> f64 {
-    let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
+    // NaN where one element is: `f64::max` alone would pass over it.
+    let nan = values.clone().find(|x| x.is_nan());
+    let largest = nan.unwrap_or_else(|| values.clone().fold(f64::NEG_INFINITY, f64::max));
     let shift = if largest.is_finite() { largest } else { 0.0 };
     let count = values.clone().count() as f64;
     match op {
         ReduceOp::Sum => values.sum(),
         ReduceOp::Mean => values.sum::<f64>() / count,
         ReduceOp::Max => largest,
-        ReduceOp::Min => values.fold(f64::INFINITY, f64::min),
+        ReduceOp::Min => nan.unwrap_or_else(|| values.fold(f64::INFINITY, f64::min)),
         ReduceOp::Prod => values.product(),
         ReduceOp::SumSquare => values.map(|x| x * x).sum(),
         ReduceOp::L1 => values.map(f64::abs).sum(),

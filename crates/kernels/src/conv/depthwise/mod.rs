@@ -1,9 +1,10 @@
 //! Depthwise convolution: each channel by itself, in the blocked layout, a channel vector at a time.
 //!
-//! Nothing is copied: rows of taps above and below the image are left out, and so are columns for the few outputs at
-//! the edges. Each output is one chain of multiply-adds over its taps inside the image, row by row.
+//! Tiles of up to eight neighbouring outputs go down the plane, the image's edges included: nothing is copied, and taps
+//! outside the image are left out. Each output is one chain of multiply-adds over its taps inside the image, row by row.
 
 mod strip;
+mod sweep;
 
 use tilewise_tensor::DType;
 
@@ -12,7 +13,9 @@ use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
 use crate::catalog::KernelId;
 use crate::parallel::Shards;
 use crate::{Avx2, Avx512, Conv2d, Cpu, Ctx, Isa, Scalar};
-use strip::{Columns, Strip, WIDEST, strip_fn};
+pub(super) use strip::Strip;
+use sweep::WIDEST;
+pub(super) use sweep::{Sweeps, sweeps};
 
 /// One row an instruction set.
 pub(super) static ROWS: [ConvKernel; 3] = [
@@ -70,7 +73,7 @@ fn run<I: Isa>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>
     let y_len = p.n * vectors * y_plane;
     assert!(args.x.len() >= p.n * vectors * x_plane && args.y.len() >= y_len, "input and output are complete");
     let finish = Finish::new(&p.epilogue, args.bias, vectors * I::LANES, args.residual, y_len);
-    let (strip_fn, columns) = (strip_fn::<I>(p), &Columns::new(p));
+    let sweeps = &sweeps::<I>(p);
     let rows = blocks.rows.clamp(1, oh);
     let each = blocks.oc.div_ceil(I::LANES).clamp(1, vectors);
     let (parts, strips) = (vectors.div_ceil(each), oh.div_ceil(rows));
@@ -88,7 +91,7 @@ fn run<I: Isa>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>
             let x = &args.x[plane * x_plane..][..x_plane];
             let w = &args.w[vector * taps..][..taps];
             let channel = vector * I::LANES;
-            strip_fn(isa, Strip { p, columns, x, w, rows, out, y_at, channel, finish: &finish });
+            Strip { p, x, w, rows, out, y_at, channel, finish: &finish }.compute(isa, sweeps);
             // SAFETY: as above.
             unsafe { finish.pass(isa, &y, y_at..y_at + len) };
         }

@@ -11,6 +11,8 @@ mod blocks;
 mod strip;
 mod tile;
 
+use std::ops::Range;
+
 use tilewise_tensor::DType;
 
 use super::epilogue::Finish;
@@ -18,9 +20,11 @@ use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
 use crate::catalog::KernelId;
 use crate::parallel::Shards;
 use crate::{Avx2, Avx512, Conv2d, Ctx, Scalar};
+use strip::Input;
+pub(super) use strip::Strip;
 pub(super) use strip::is_pointwise;
-use strip::{Input, Strip};
-use tile::{Tile, TileFn, Tiles};
+pub(super) use tile::Tiles;
+use tile::{Tile, TileFn};
 
 /// The problems that a family of rows takes, and the layout it takes them in.
 pub(super) trait Family: 'static {
@@ -131,7 +135,7 @@ fn worker_scratch(p: &Conv2d, blocks: &ConvBlocks, input: &Input) -> usize {
 }
 
 /// Everything that the tasks of one run share.
-struct Run<'a, I: Tiles> {
+pub(super) struct Run<'a, I: Tiles> {
     isa: I,
     p: &'a Conv2d,
     tiles: &'static [&'static [TileFn<I>]],
@@ -155,28 +159,9 @@ struct Run<'a, I: Tiles> {
 /// When the machine lacks the row's instruction set, or an operand is too short for the problem.
 fn run<I: Tiles, F: Family, const NV: usize>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>) {
     let isa = I::get().expect("a kernel runs only where its instruction set is");
-    let (x_lanes, width) = (pixel_lanes::<I, F>(), NV * I::LANES);
-    let ocg = p.oc / p.groups;
-    let y_len = p.n * p.oc.next_multiple_of(I::LANES) * p.oh() * p.ow();
-    assert!(args.y.len() >= y_len && args.w.len() >= packed_len(p, I::LANES), "output and weights are complete");
-    let input = Input::new(p, x_lanes);
-    let scratch_len = worker_scratch(p, blocks, &input);
-    let run = Run {
-        isa,
-        p,
-        tiles: tiles::<I, F>(),
-        input,
-        x_lanes,
-        width,
-        rows: strip_rows(p, blocks),
-        oc: blocks.oc.clamp(1, ocg).next_multiple_of(width),
-        ic: blocks.ic.max(1).next_multiple_of(x_lanes),
-        x: args.x,
-        w: args.w,
-        y: Shards::new(args.y),
-        finish: Finish::new(&p.epilogue, args.bias, p.oc.next_multiple_of(I::LANES), args.residual, y_len),
-    };
-    let (strips, parts) = (p.oh().div_ceil(run.rows), ocg.div_ceil(run.oc));
+    let run = Run::new::<F, NV>(isa, p, blocks, args);
+    let scratch_len = worker_scratch(p, blocks, &run.input);
+    let (strips, parts) = (p.oh().div_ceil(run.rows), (p.oc / p.groups).div_ceil(run.oc));
     let scratch = Shards::new(ctx.scratch);
     ctx.pool.run(p.n * p.groups * strips * parts, &|task| {
         let (image, part) = (task.index / parts, task.index % parts);
@@ -188,12 +173,48 @@ fn run<I: Tiles, F: Family, const NV: usize>(p: &Conv2d, blocks: &ConvBlocks, ar
     });
 }
 
-impl<I: Tiles> Run<'_, I> {
+impl<'a, I: Tiles> Run<'a, I> {
+    /// A run of the kernel with tiles of `NV` vectors.
+    ///
+    /// # Panics
+    /// When the weights or the output are too short for the problem.
+    pub(super) fn new<F: Family, const NV: usize>(
+        isa: I,
+        p: &'a Conv2d,
+        blocks: &ConvBlocks,
+        args: ConvArgs<'a>,
+    ) -> Self {
+        let (x_lanes, width) = (pixel_lanes::<I, F>(), NV * I::LANES);
+        let y_len = p.n * p.oc.next_multiple_of(I::LANES) * p.oh() * p.ow();
+        assert!(args.y.len() >= y_len && args.w.len() >= packed_len(p, I::LANES), "output and weights are complete");
+        Run {
+            isa,
+            p,
+            tiles: tiles::<I, F>(),
+            input: Input::new(p, x_lanes),
+            x_lanes,
+            width,
+            rows: strip_rows(p, blocks),
+            oc: blocks.oc.clamp(1, p.oc / p.groups).next_multiple_of(width),
+            ic: blocks.ic.max(1).next_multiple_of(x_lanes),
+            x: args.x,
+            w: args.w,
+            y: Shards::new(args.y),
+            finish: Finish::new(&p.epilogue, args.bias, p.oc.next_multiple_of(I::LANES), args.residual, y_len),
+        }
+    }
+
     /// Computes one strip of output rows and one part of the output channels of one group of image `n`.
     fn task(&self, (n, group): (usize, usize), strip: usize, part: usize, scratch: &mut [f32]) {
-        let p = self.p;
-        let out = strip * self.rows..p.oh().min((strip + 1) * self.rows);
+        let out = strip * self.rows..self.p.oh().min((strip + 1) * self.rows);
         let source = self.input.strip(self.isa, self.x, (n, group), out.clone(), scratch);
+        self.multiply(&source, (n, group), out, part);
+    }
+
+    /// Computes the output rows `out` and one part of the output channels of one group of image `n` from their strip.
+    /// No other task computes the same outputs.
+    pub(super) fn multiply(&self, source: &Strip<'_>, (n, group): (usize, usize), out: Range<usize>, part: usize) {
+        let p = self.p;
         let (ocg, icg) = (p.oc / p.groups, p.ic / p.groups);
         let (rows, columns) = if self.input.flat { (1, out.len() * p.ow()) } else { (out.len(), p.ow()) };
         let begin = part * self.oc;
@@ -206,7 +227,7 @@ impl<I: Tiles> Run<'_, I> {
                 for row in 0..rows {
                     let pixel = (out.start + row) * p.ow();
                     let block = Block { n, channel, vectors, ic, row, pixel, columns };
-                    self.row(&source, weights, &block);
+                    self.row(source, weights, &block);
                 }
             }
         }

@@ -24,14 +24,14 @@ pub(super) struct Input {
 }
 
 /// Where the tiles of one strip read.
-pub(super) struct Strip<'a> {
-    pub(super) data: &'a [f32],
+pub(in crate::conv) struct Strip<'a> {
+    pub(in crate::conv) data: &'a [f32],
     /// The first tap of the first output pixel.
-    pub(super) at: usize,
+    pub(in crate::conv) at: usize,
     /// From one vector of channels to the next.
-    pub(super) block_pitch: usize,
+    pub(in crate::conv) block_pitch: usize,
     /// From one output row to the next.
-    pub(super) row_pitch: usize,
+    pub(in crate::conv) row_pitch: usize,
 }
 
 impl Input {

@@ -7,7 +7,8 @@ use super::direct::{Family, is_pointwise, row, whole_groups};
 use super::{ConvKernel, Layout};
 use crate::{Avx2, Avx512, Conv2d, Scalar};
 
-struct Pointwise;
+/// Kernels of one tap.
+pub(super) struct Pointwise;
 
 impl Family for Pointwise {
     const OP: &'static str = "conv-pointwise";
