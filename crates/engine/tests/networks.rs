@@ -150,6 +150,33 @@ fn schedules_parse_back_and_change_no_bit() {
     }
 }
 
+#[test]
+fn a_depthwise_convolution_fused_with_the_next_changes_no_bit() {
+    let text = "input x: f32[N,40,9,11]
+        const d: f32[40,1,3,3] = fill
+        const e: f32[40] = fill
+        const w: f32[24,40,1,1] = fill
+        const v: f32[24,40,1,1] = fill
+        r = Conv(x, v) strides=[2,2]
+        a = Conv(x, d, e) group=40 strides=[2,2] pads=[1,1,1,1] activation=\"Clip(0.0,6.0)\"
+        b = Conv(a, w, -, r) activation=\"HardSwish\"
+        output b";
+    let graph = specialized(&network(text), 2);
+    let inputs = inputs(&graph, 9);
+    for cpu in machines() {
+        let apart = compile(&graph, &cpu, 2);
+        let kernel = tilewise_kernels::conv::fused::choose(cpu.tier).id.name;
+        let schedule: Schedule = format!("tilewise schedule 1\n{kernel} rows=2 oc=24 ic=16 : b\n").parse().unwrap();
+        let together = tilewise_engine::plan::compile(&graph, &schedule, &cpu, &Default::default()).unwrap();
+        assert_eq!(together.steps().len() + 1, apart.steps().len(), "{}", cpu.tier);
+        let step = together.steps().last().unwrap();
+        assert!(step.kernel == kernel || step.op == "Reorder", "{}", step.kernel);
+        assert!(together.schedule().to_string().contains(kernel));
+        let pairs = run(&apart, &inputs, 2).into_iter().zip(run(&together, &inputs, 2));
+        assert!(pairs.into_iter().all(|(a, b)| a.bytes()[..] == b.bytes()[..]), "{}", cpu.tier);
+    }
+}
+
 /// A line of a schedule with the smallest number of rows in a task.
 fn cut_blocks(line: &str) -> String {
     let words = line.split(' ').map(|word| if word.starts_with("rows=") { "rows=1" } else { word });

@@ -5,40 +5,30 @@ use tilewise_graph::ops;
 use tilewise_kernels::conv::{self, ConvArgs, ConvBlocks, ConvKernel};
 use tilewise_kernels::{Conv2d, Ctx, Epilogue, Pads};
 
-use super::{Layer, Layout, Lowering, NewStep};
+use super::{Layer, Layout, Lowering, NewStep, fused};
 use crate::PlanError;
 use crate::plan::{BufferId, Form};
 use crate::schedule::{Choice, loops};
 
 /// Lowers a convolution over one or two spatial axes with constant weights; returns false for others.
 pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Conv) -> Result<bool, PlanError> {
-    let (Some(x), Some(w), Some(&y)) = (layer.input(0), layer.input(1), layer.node.outputs.first()) else {
-        return Ok(false);
-    };
-    let (bias, residual) = (layer.input(2), layer.input(3));
-    let constant = |id: ValueId| lowering.graph.constant(id).is_some();
-    if !constant(w) || !bias.is_none_or(constant) {
-        return Ok(false);
+    let Some(o) = Operands::of(lowering, layer, op)? else { return Ok(false) };
+    if fused::lower(lowering, layer, &o)? {
+        return Ok(true);
     }
-    let Some(problem) = problem(lowering, layer, op, [x, w], [bias.is_some(), residual.is_some()])? else {
-        return Ok(false);
-    };
     // A convolution along one axis is one over images of height 1; such values are never blocked.
-    let flat = lowering.shape(x).len() == 3;
-    let Some((kernel, blocks)) = choice(lowering, layer, &problem, flat) else { return Ok(false) };
+    let flat = lowering.shape(o.x).len() == 3;
+    let Some((kernel, blocks)) = choice(lowering, layer, &o.problem, flat) else { return Ok(false) };
     let layout = |layout: conv::Layout| match layout {
         conv::Layout::Nchw => Layout::Plain,
         conv::Layout::Nchwc => Layout::Blocked,
     };
-    let x = lowering.buffer(x, layout(kernel.x))?;
-    let residual = residual.map_or(Ok(BufferId::NONE), |id| lowering.buffer(id, layout(kernel.y)))?;
-    let bias = bias.map_or(Ok(BufferId::NONE), |id| lowering.bias(id, problem.oc))?;
-    let sizes = vec![problem.oc, problem.ic, problem.kh, problem.kw, problem.groups];
-    let form = Form { name: kernel.id.name, sizes };
-    let w =
-        lowering.packed_f32(w, form, (kernel.packed_len)(&problem), |w, packed| (kernel.pack)(&problem, w, packed))?;
+    let problem = o.problem;
+    let x = lowering.buffer(o.x, layout(kernel.x))?;
+    let residual = o.residual.map_or(Ok(BufferId::NONE), |id| lowering.buffer(id, layout(kernel.y)))?;
+    let [w, bias] = o.constants(lowering, kernel)?;
     let scratch = lowering.scratch((kernel.scratch_len)(&problem, &blocks, lowering.cpu.cores));
-    let y = lowering.make(y, layout(kernel.y))?;
+    let y = lowering.make(o.y, layout(kernel.y))?;
     lowering.push(NewStep {
         layer,
         with: &[],
@@ -56,6 +46,45 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
         }),
     });
     Ok(true)
+}
+
+/// A convolution that kernels can compute, and its operands.
+pub(super) struct Operands {
+    pub(super) problem: Conv2d,
+    pub(super) x: ValueId,
+    w: ValueId,
+    bias: Option<ValueId>,
+    pub(super) residual: Option<ValueId>,
+    pub(super) y: ValueId,
+}
+
+impl Operands {
+    /// The operands of a layer; `None` where weights or bias are computed, and for more than two spatial axes.
+    pub(super) fn of(lowering: &Lowering<'_>, layer: Layer<'_>, op: &ops::Conv) -> Result<Option<Self>, PlanError> {
+        let (Some(x), Some(w), Some(&y)) = (layer.input(0), layer.input(1), layer.node.outputs.first()) else {
+            return Ok(None);
+        };
+        let (bias, residual) = (layer.input(2), layer.input(3));
+        let constant = |id: ValueId| lowering.graph.constant(id).is_some();
+        if !constant(w) || !bias.is_none_or(constant) {
+            return Ok(None);
+        }
+        let problem = problem(lowering, layer, op, [x, w], [bias.is_some(), residual.is_some()])?;
+        Ok(problem.map(|problem| Operands { problem, x, w, bias, residual, y }))
+    }
+
+    /// The weights as a kernel packs them, and the bias.
+    pub(super) fn constants(
+        &self,
+        lowering: &mut Lowering<'_>,
+        kernel: &ConvKernel,
+    ) -> Result<[BufferId; 2], PlanError> {
+        let p = &self.problem;
+        let form = Form { name: kernel.id.name, sizes: vec![p.oc, p.ic, p.kh, p.kw, p.groups] };
+        let w = lowering.packed_f32(self.w, form, (kernel.packed_len)(p), |w, packed| (kernel.pack)(p, w, packed))?;
+        let bias = self.bias.map_or(Ok(BufferId::NONE), |id| lowering.bias(id, p.oc))?;
+        Ok([w, bias])
+    }
 }
 
 fn problem(

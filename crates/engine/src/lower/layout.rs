@@ -51,6 +51,11 @@ impl Lowering<'_> {
         self.home.get(&id).copied().unwrap_or(Layout::Plain)
     }
 
+    /// True for a constant, and for a value that a step before makes or the caller gives.
+    pub(crate) fn is_made(&self, id: ValueId) -> bool {
+        self.graph.constant(id).is_some() || self.home.contains_key(&id)
+    }
+
     /// A new buffer for a value that the next step makes in a layout.
     pub(crate) fn make(&mut self, id: ValueId, layout: Layout) -> Result<BufferId, PlanError> {
         let storage = if self.is_dynamic(id) {

@@ -5,6 +5,7 @@
 
 mod conv;
 mod eltwise;
+mod fused;
 mod gemm;
 mod interpret;
 mod layout;

@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Display, Write};
 
+use tilewise_kernels::conv::fused::FusedKernel;
 use tilewise_kernels::conv::{ConvBlocks, ConvKernel, Layout};
 use tilewise_kernels::gemm::{Gemm, GemmBlocks, GemmKernel};
-use tilewise_kernels::{Conv2d, Epilogue};
+use tilewise_kernels::{Conv2d, DepthwisePointwise, Epilogue};
 
 /// Lines of a nest, each deeper than the one before until the next `at`.
 struct Nest {
@@ -85,6 +86,29 @@ pub(crate) fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> Stri
     let (taps, deep) = (p.kh * p.kw, blocks.ic.min(icg));
     nest.line(format_args!("for {deep} input channels x {taps} taps: {pixels} x {columns} sums in registers, unrolled, {lanes} channels a vector"));
     epilogue(&mut nest, &p.epilogue);
+    nest.text
+}
+
+/// The loops of a depthwise convolution fused with a pointwise one.
+pub(crate) fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvBlocks) -> String {
+    let mut nest = Nest::new(p);
+    let (lanes, [pixels, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
+    let (dw, pw) = (&p.depthwise, &p.pointwise);
+    let (oh, rows) = (pw.ih, blocks.rows.min(pw.ih));
+    nest.each(pw.n, format_args!("{} images, in parallel", pw.n));
+    nest.each(oh.div_ceil(rows), format_args!("strip of {rows} output rows of {oh}, in parallel"));
+    let depth = nest.depth;
+    let vectors = dw.oc.div_ceil(lanes);
+    nest.each(vectors, format_args!("{vectors} vectors of {lanes} channels: the strip stays in the worker's scratch"));
+    nest.line(format_args!("{} taps, unrolled, {lanes} channels a vector", dw.kh * dw.kw));
+    epilogue(&mut nest, &dw.epilogue);
+    nest.depth = depth;
+    nest.each(pw.oc.div_ceil(columns), format_args!("{columns} output channels of {}", pw.oc));
+    nest.each(pw.ic.div_ceil(blocks.ic), format_args!("{} input channels of {}", blocks.ic, pw.ic));
+    nest.each((rows * pw.iw).div_ceil(pixels), format_args!("{pixels} pixels of {}", rows * pw.iw));
+    let deep = blocks.ic.min(pw.ic);
+    nest.line(format_args!("for {deep} input channels: {pixels} x {columns} sums in registers, unrolled"));
+    epilogue(&mut nest, &pw.epilogue);
     nest.text
 }
 

@@ -8,6 +8,7 @@ mod text;
 
 use std::collections::BTreeMap;
 
+use tilewise_kernels::conv::fused::FusedKernel;
 use tilewise_kernels::conv::{ConvBlocks, ConvKernel};
 use tilewise_kernels::gemm::{GemmBlocks, GemmKernel};
 
@@ -18,6 +19,8 @@ pub use text::ScheduleError;
 pub enum Choice {
     /// A convolution.
     Conv(&'static ConvKernel, ConvBlocks),
+    /// A depthwise convolution fused with the pointwise one whose layer it is.
+    Fused(&'static FusedKernel, ConvBlocks),
     /// A matrix product.
     Gemm(&'static GemmKernel, GemmBlocks),
 }
@@ -27,6 +30,7 @@ impl Choice {
     pub fn kernel(&self) -> &'static str {
         match self {
             Choice::Conv(kernel, _) => kernel.id.name,
+            Choice::Fused(kernel, _) => kernel.id.name,
             Choice::Gemm(kernel, _) => kernel.id.name,
         }
     }

@@ -31,7 +31,9 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kernel())?;
         match self {
-            Choice::Conv(_, ConvBlocks { rows, oc, ic }) => write!(f, " rows={rows} oc={oc} ic={ic}"),
+            Choice::Conv(_, ConvBlocks { rows, oc, ic }) | Choice::Fused(_, ConvBlocks { rows, oc, ic }) => {
+                write!(f, " rows={rows} oc={oc} ic={ic}")
+            }
             Choice::Gemm(_, GemmBlocks { mc, kc, nc }) => write!(f, " mc={mc} kc={kc} nc={nc}"),
         }
     }
@@ -52,9 +54,12 @@ impl FromStr for Choice {
         }
         let [rows, oc, ic, mc, kc, nc] = sizes.map(|(_, size)| size);
         let all = |wanted: [usize; 3], others: [usize; 3]| wanted.iter().all(|&n| n > 0) && others == [0; 3];
-        if let Some(kernel) = conv::ROWS.iter().find(|row| row.id.name == name) {
+        let conv = conv::ROWS.iter().find(|row| row.id.name == name);
+        let fused = conv::fused::ROWS.iter().find(|row| row.id.name == name);
+        let blocks = ConvBlocks { rows, oc, ic };
+        let choice = conv.map(|kernel| Choice::Conv(kernel, blocks));
+        if let Some(choice) = choice.or(fused.map(|kernel| Choice::Fused(kernel, blocks))) {
             let complete = all([rows, oc, ic], [mc, kc, nc]);
-            let choice = Choice::Conv(kernel, ConvBlocks { rows, oc, ic });
             return complete.then_some(choice).ok_or_else(|| format!("{name} takes rows=, oc= and ic="));
         }
         if let Some(kernel) = gemm::ROWS.iter().find(|row| row.id.name == name) {
