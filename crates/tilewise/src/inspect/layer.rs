@@ -74,12 +74,11 @@ impl Layer<'_> {
     /// Fully connected layers, and products of activations.
     fn product(&self) -> Option<(String, String)> {
         let [.., rows, columns] = self.shape(1)[..] else { return None };
-        let filter = match &self.node.op {
-            Op::Gemm(op) if op.transB => format!("{columns}x{rows}"),
-            Op::Gemm(_) | Op::MatMul(_) => format!("{rows}x{columns}"),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is no product has other words")]
-            _ => return None,
-        };
+        let transposed = if let Op::Gemm(op) = &self.node.op { op.transB } else { false };
+        if !["Gemm", "MatMul"].contains(&self.node.op.name()) {
+            return None;
+        }
+        let filter = if transposed { format!("{columns}x{rows}") } else { format!("{rows}x{columns}") };
         let kind = if self.is_learned(1) { strided("FC", &[]) } else { "MatMul".to_owned() };
         Some((kind, filter))
     }
