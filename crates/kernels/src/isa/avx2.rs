@@ -34,6 +34,7 @@ impl Isa for Avx2 {
     const LANES: usize = V;
     type F = __m256;
     type M = __m256;
+    type O = __m256i;
 
     fn get() -> Option<Self> {
         let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
@@ -181,6 +182,18 @@ impl Isa for Avx2 {
             let m = _mm256_sub_epi32(bits, _mm256_slli_epi32::<23>(e));
             (_mm256_castsi256_ps(m), _mm256_cvtepi32_ps(e))
         }
+    }
+
+    #[inline(always)]
+    fn order(self, from: [u32; MAX_LANES]) -> Self::O {
+        // SAFETY: the array holds more than eight numbers, and an unaligned load takes any address.
+        unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn permute(self, v: Self::F, order: Self::O) -> Self::F {
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe { _mm256_permutevar8x32_ps(v, order) }
     }
 
     #[inline(always)]

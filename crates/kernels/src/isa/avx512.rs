@@ -30,6 +30,7 @@ impl Isa for Avx512 {
     const LANES: usize = V;
     type F = __m512;
     type M = __mmask16;
+    type O = __m512i;
 
     fn get() -> Option<Self> {
         let has = is_x86_feature_detected!("avx512f")
@@ -184,6 +185,18 @@ impl Isa for Avx512 {
             let m = _mm512_sub_epi32(bits, _mm512_slli_epi32::<23>(e));
             (_mm512_castsi512_ps(m), _mm512_cvtepi32_ps(e))
         }
+    }
+
+    #[inline(always)]
+    fn order(self, from: [u32; MAX_LANES]) -> Self::O {
+        // SAFETY: the array holds sixteen numbers, and an unaligned load takes any address.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn permute(self, v: Self::F, order: Self::O) -> Self::F {
+        // SAFETY: the token exists only where the machine has the instruction set.
+        unsafe { _mm512_permutexvar_ps(order, v) }
     }
 
     #[inline(always)]

@@ -104,6 +104,8 @@ pub trait Isa: Copy + Send + Sync + 'static {
     type F: Copy;
     /// A lane mask.
     type M: Copy;
+    /// An order of lanes.
+    type O: Copy;
 
     /// The token, where the machine has the instruction set.
     fn get() -> Option<Self>;
@@ -165,6 +167,11 @@ pub trait Isa: Copy + Send + Sync + 'static {
     /// Splits a positive normal number into `(m, e)` with `x = m 2^e` and `m` from sqrt(1/2) to sqrt(2), by its bits:
     /// other numbers give a meaningless pair.
     fn split(self, x: Self::F) -> (Self::F, Self::F);
+    /// The order in which lane `i` of a vector comes from lane `from[i]`, for the first `LANES` of `from`; numbers from
+    /// `LANES` on count again from 0.
+    fn order(self, from: [u32; MAX_LANES]) -> Self::O;
+    /// The lanes in another order.
+    fn permute(self, v: Self::F, order: Self::O) -> Self::F;
     /// Transposes the square of `LANES` vectors at the front of `rows`; the rest is passed through.
     fn transpose(self, rows: [Self::F; MAX_LANES]) -> [Self::F; MAX_LANES];
     /// Sum of the lanes, added in pairs.

@@ -23,6 +23,7 @@ impl Isa for Scalar {
     const LANES: usize = V;
     type F = [f32; V];
     type M = [bool; V];
+    type O = [u32; V];
 
     fn get() -> Option<Self> {
         Some(Scalar(()))
@@ -149,6 +150,16 @@ impl Isa for Scalar {
             map(x, |x| f32::from_bits((x.to_bits() as i32).wrapping_sub(exponent(x) << 23) as u32)),
             map(x, |x| exponent(x) as f32),
         )
+    }
+
+    #[inline(always)]
+    fn order(self, from: [u32; MAX_LANES]) -> Self::O {
+        std::array::from_fn(|i| from[i] % V as u32)
+    }
+
+    #[inline(always)]
+    fn permute(self, v: Self::F, order: Self::O) -> Self::F {
+        order.map(|lane| v[lane as usize])
     }
 
     #[inline(always)]

@@ -49,6 +49,8 @@ impl SimdOp for Operations {
                 assert_eq!(x, a[i] + j as f32, "transposed row {i}");
             }
         }
+        let turned = isa.permute(va, isa.order(std::array::from_fn(|i| (i + v - 1) as u32)));
+        expect("permute", turned, &|x, _| if x == a[0] { a[v - 1] } else { x - 1.25 });
         assert!((isa.sum(va) - a.iter().sum::<f32>()).abs() < 1e-4);
         assert_eq!(isa.largest(va), a[v - 1]);
         expect("max keeps a NaN of the second", isa.max(va, isa.splat(1.0)), &|a, _| a.max(1.0));
