@@ -46,8 +46,8 @@ fn no_operator_of_the_test_networks_is_interpreted() {
 
 #[test]
 fn layouts_follow_the_kernels_and_reorders_stand_only_between_them() {
-    // The image is read as it comes; blocked from there on through gate and pool; row-major for the odd cut, which
-    // takes no step.
+    // The image is read as it comes; blocked from there on through gate, pool and the odd cut; row-major
+    // for the caller.
     let text = "input x: f32[N,3,16,16]
         const w: f32[32,3,3,3] = fill
         a = Conv(x, w) strides=[2,2] pads=[1,1,1,1]
@@ -69,9 +69,10 @@ fn layouts_follow_the_kernels_and_reorders_stand_only_between_them() {
             "Conv conv-first",
             "MaxPool pool-max",
             "Mul binary",
-            "Reorder reorder",
-            "Reorder reorder",
+            "Split channels",
+            "Split channels",
             "Conv conv-pointwise",
+            "Reorder reorder",
             "Reorder reorder",
         ];
         assert_eq!(steps, expected, "{}", cpu.tier);

@@ -3,6 +3,7 @@
 //! A file here takes a family of operators, picks kernels for its problem and pushes steps; `layout.rs` keeps track
 //! of which layouts of a value exist and inserts reorders. What has no kernel is interpreted.
 
+mod channels;
 mod conv;
 mod eltwise;
 mod fused;
@@ -210,6 +211,7 @@ impl<'a> Lowering<'a> {
     fn lower(&mut self, layer: Layer<'_>, f32s: bool) -> Result<bool, PlanError> {
         match &layer.node.op {
             // What moves elements moves those of any type.
+            Op::Reshape(_) if channels::lower_shuffle(self, layer)? => Ok(true),
             Op::Reshape(_) | Op::Flatten(_) | Op::Squeeze(_) | Op::Unsqueeze(_) => self.rename(layer, Layout::Plain),
             Op::Dropout(_) | Op::Unary(ops::Unary(Unary::Identity)) => {
                 let layout = layer.input(0).map_or(Layout::Plain, |id| self.home(id));

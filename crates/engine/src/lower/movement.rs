@@ -6,7 +6,7 @@ use tilewise_kernels::movement::{self, CopyAxis, StridedCopy};
 use tilewise_tensor::{ALIGN, strides};
 
 use super::norm::resolve;
-use super::{Layer, Layout, Lowering, NewStep, Storage};
+use super::{Layer, Layout, Lowering, NewStep, Storage, channels};
 use crate::PlanError;
 use crate::plan::BufferId;
 
@@ -33,6 +33,9 @@ pub(super) fn lower_split(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &op
     let lanes = lowering.lanes();
     let parts: Vec<usize> = layer.node.outputs.iter().map(|&id| lowering.shape(id)[axis]).collect();
     let whole = axis != 1 || parts.iter().all(|part| part.is_multiple_of(lanes));
+    if !whole && lowering.home(x) == Layout::Blocked {
+        return channels::lower_ragged_split(lowering, layer, x, &parts);
+    }
     let layout = if whole { lowering.home(x) } else { Layout::Plain };
     let from = strides(&lowering.stored_shape(x, layout));
     let size = lowering.element_size(x);

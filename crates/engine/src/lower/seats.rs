@@ -8,7 +8,7 @@ use tilewise_tensor::{ALIGN, DType, strides};
 
 use super::movement::{dense_to, push_copy};
 use super::norm::resolve;
-use super::{Layer, Layout, Lowering, Storage};
+use super::{Layer, Layout, Lowering, Storage, channels};
 use crate::PlanError;
 use crate::plan::BufferId;
 
@@ -83,9 +83,11 @@ pub(super) fn lower_concat(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &o
     let Some(axis) = resolve(op.axis, shape.len()) else { return Ok(false) };
     let inputs: Vec<ValueId> = layer.node.inputs.iter().flatten().copied().collect();
     let lengths: Vec<(ValueId, usize)> = inputs.iter().map(|&id| (id, lowering.shape(id)[axis])).collect();
-    let blocked = inputs.iter().any(|&id| lowering.home(id) == Layout::Blocked)
-        && (axis != 1 || in_blocks(&lengths, lowering.lanes()))
-        && lowering.element_size(y) == size_of::<f32>();
+    let blocked =
+        inputs.iter().any(|&id| lowering.home(id) == Layout::Blocked) && lowering.element_size(y) == size_of::<f32>();
+    if blocked && axis == 1 && !in_blocks(&lengths, lowering.lanes()) {
+        return channels::lower_ragged_concat(lowering, layer, &lengths, y);
+    }
     let layout = if blocked { Layout::Blocked } else { Layout::Plain };
     let to = strides(&lowering.stored_shape(y, layout));
     let sources: Vec<BufferId> = inputs.iter().map(|&id| lowering.buffer(id, layout)).collect::<Result<_, _>>()?;

@@ -112,6 +112,27 @@ pub(crate) const NETWORKS: &[(&str, &str)] = &[
          output m",
     ),
     (
+        "channels that begin in the middle of a block",
+        "input x: f32[N,20,5,7]
+         const w: f32[44,20,1,1] = fill
+         const v: f32[22,20,1,1] = fill
+         a = Conv(x, w)
+         b = Conv(x, v) activation=\"Relu\"
+         c = Concat(b, a, b) axis=1
+         const parts: i64[3] = 3 50 35
+         d, e, f = Split(c, parts) axis=1
+         const by3: i64[4] = 0 2 25 35
+         g = Reshape(e, by3)
+         h = Transpose(g) perm=[0,2,1,3]
+         const back: i64[4] = 0 50 5 7
+         i = Reshape(h, back)
+         const u: f32[16,50,1,1] = fill
+         j = Conv(i, u)
+         output d
+         output f
+         output j",
+    ),
+    (
         "transposes, attention and layer norm",
         "input x: f32[N,5,24]
          const w: f32[24,24] = fill
