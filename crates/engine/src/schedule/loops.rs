@@ -56,6 +56,10 @@ pub(crate) fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> Stri
         epilogue(&mut nest, &p.epilogue);
         return nest.text;
     }
+    if let Some(side) = kernel.id.op.strip_prefix("conv-winograd").and_then(|side| side.parse().ok()) {
+        winograd(&mut nest, p, kernel, blocks, side);
+        return nest.text;
+    }
     if p.is_depthwise() {
         let vectors = p.ic.div_ceil(lanes);
         nest.each(p.n * vectors, format_args!("{} images x {vectors} vectors of {lanes} channels, in parallel", p.n));
@@ -112,6 +116,32 @@ pub(crate) fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvB
     nest.text
 }
 
+/// The loops of a Winograd convolution with squares of `side` x `side` outputs.
+fn winograd(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, side: usize) {
+    let (lanes, [most, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
+    let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
+    let squares = p.n * p.oh().div_ceil(side) * p.ow().div_ceil(side);
+    let (strip, passed) = (blocks.rows.clamp(1, squares), blocks.oc.clamp(1, ocg));
+    let inputs = side + p.kh - 1;
+    nest.each(p.groups, format_args!("{} groups, in parallel", p.groups));
+    nest.each(
+        squares.div_ceil(strip),
+        format_args!("{strip} of the {squares} squares of {side} x {side} outputs, in parallel"),
+    );
+    nest.each(ocg.div_ceil(passed), format_args!("{passed} output channels of {ocg}, in parallel"));
+    nest.line(format_args!("transform the {inputs} x {inputs} inputs of each square into the worker's scratch"));
+    nest.each(passed.div_ceil(columns), format_args!("{columns} output channels of {passed}"));
+    let outer = nest.depth;
+    nest.each(inputs * inputs, format_args!("position of {inputs} x {inputs}"));
+    nest.each(strip.div_ceil(most), format_args!("{most} squares of {strip}"));
+    nest.line(format_args!(
+        "for {icg} input channels: {most} x {columns} sums in registers, unrolled, {lanes} channels a vector"
+    ));
+    nest.depth = outer;
+    nest.line(format_args!("transform the {inputs} x {inputs} sums of each square to {side} x {side} outputs"));
+    epilogue(nest, &p.epilogue);
+}
+
 /// The loops of a matrix product; `packed` tells whether B was packed at load.
 pub(crate) fn gemm(p: &Gemm, kernel: &GemmKernel, blocks: &GemmBlocks, packed: bool) -> String {
     let Gemm { m, n, k, .. } = *p;
@@ -151,7 +181,6 @@ mod tests {
 
     #[test]
     fn a_convolution_is_told_from_the_tasks_down_to_the_registers() {
-        let epilogue = Epilogue { bias: true, residual: false, act: Unary::Relu };
         let p = Conv2d {
             n: 1,
             ic: 64,
@@ -164,12 +193,23 @@ mod tests {
             dilation: [1, 1],
             pads: tilewise_kernels::Pads { top: 1, left: 1, bottom: 1, right: 1 },
             groups: 1,
-            epilogue,
+            epilogue: Epilogue { bias: true, residual: false, act: Unary::Relu },
         };
-        let (kernel, blocks) = conv::choose(&p, &Cpu::zen4()).unwrap();
-        let text = super::conv(&p, kernel, &blocks);
-        for part in ["conv n1 ic64", "14 x 32 sums", "9 taps", "store Relu(sum + bias)", "in parallel"] {
-            assert!(text.contains(part), "{part}: {text}");
+        let cases: [(&str, &[&str]); 2] = [
+            ("conv-direct_f32_14x32_avx512", &["9 taps", "copy the strip's input"]),
+            (
+                "conv-winograd4_f32_14x32_avx512",
+                &["196 squares of 4 x 4", "position of 6 x 6", "inputs of each square"],
+            ),
+        ];
+        let cpu = Cpu::zen4();
+        for (name, parts) in cases {
+            let kernel = conv::candidates(&p, &cpu).find(|kernel| kernel.id.name == name).unwrap();
+            let text = super::conv(&p, kernel, &(kernel.blocks)(&p, &cpu));
+            let common = ["conv n1 ic64", "14 x 32 sums", "store Relu(sum + bias)", "in parallel"];
+            for part in common.iter().chain(parts) {
+                assert!(text.contains(part), "{name}: {part}: {text}");
+            }
         }
     }
 }

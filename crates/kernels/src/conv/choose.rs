@@ -1,6 +1,6 @@
 //! The choice of a convolution kernel: a pure function of problem and machine.
 
-use super::{ConvBlocks, ConvKernel, ROWS};
+use super::{ConvBlocks, ConvKernel, ROWS, winograd};
 use crate::{Conv2d, Cpu};
 
 /// The rows of the machine's tier that compute `p`, in the order of the table.
@@ -8,36 +8,50 @@ pub fn candidates<'a>(p: &'a Conv2d, cpu: &'a Cpu) -> impl Iterator<Item = &'sta
     ROWS.iter().copied().filter(|row| row.id.tier == cpu.tier && (row.accepts)(p))
 }
 
-/// The candidate with the smallest [`cycles`], the first of the table where several have it, and its blocks; a kernel
+/// The candidate with the fewest [`cycles`], the first of the table where several have them, and its blocks; a kernel
 /// that goes by way of columns only where no other computes the problem.
+///
+/// A method further down the table has larger weights and mostly rounds more: it has to be a sixteenth faster.
 pub fn choose(p: &Conv2d, cpu: &Cpu) -> Option<(&'static ConvKernel, ConvBlocks)> {
     let by_columns = |row: &&'static ConvKernel| row.id.op == "conv-im2col";
-    let straight = candidates(p, cpu).filter(|row| !by_columns(row)).min_by_key(|row| cycles(p, row, cpu));
+    let straight = candidates(p, cpu).filter(|row| !by_columns(row)).map(|row| (row, cycles(p, row, cpu)));
+    let faster = |best: (&'static ConvKernel, u64), other: (&'static ConvKernel, u64)| {
+        let most = if best.0.id.op == other.0.id.op { best.1 } else { best.1 - best.1.div_ceil(16) };
+        if other.1 < most { other } else { best }
+    };
+    let straight = straight.reduce(faster).map(|(row, _)| row);
     let best = straight.or_else(|| candidates(p, cpu).find(by_columns))?;
     Some((best, (best.blocks)(p, cpu)))
 }
 
-/// Cycles that the register tiles of a row take for `p` on one core, the waste at the edges included.
-///
-/// A step of a tile of P pixels by NV vectors has P x NV multiply-adds, NV vector loads and P broadcasts (two loads a
-/// cycle), and cannot be shorter than the latency of the one multiply-add that each sum waits for.
+/// Cycles of a row for `p` on one core, the waste at the edges and the reading of the weights included, and the
+/// transforms of a Winograd row.
 pub fn cycles(p: &Conv2d, row: &ConvKernel, cpu: &Cpu) -> u64 {
+    winograd::cycles(p, row, cpu).unwrap_or_else(|| tiles(p, row, cpu))
+}
+
+/// Cycles of one step of a tile of P pixels by NV vectors: it has P x NV multiply-adds, NV vector loads and P
+/// broadcasts (two loads a cycle), and cannot be shorter than the latency of the one multiply-add that each sum waits
+/// for.
+pub(super) fn step(cpu: &Cpu, pixels: usize, vectors: usize) -> usize {
+    let busy = (pixels * vectors).div_ceil(cpu.fma_per_cycle).max((pixels + vectors).div_ceil(2));
+    busy.max(cpu.fma_latency)
+}
+
+/// Cycles of the register tiles of a row and of its weights.
+fn tiles(p: &Conv2d, row: &ConvKernel, cpu: &Cpu) -> u64 {
     let lanes = row.id.tier.lanes();
     let [most, width] = row.id.tile;
     let depth = p.ic / p.groups * p.kh * p.kw;
     // The pixels of a pointwise convolution are one row.
     let (rows, columns) = if p.kh * p.kw == 1 { (1, p.oh() * p.ow()) } else { (p.oh(), p.ow()) };
-    let step = |pixels: usize, vectors: usize| {
-        let busy = (pixels * vectors).div_ceil(cpu.fma_per_cycle).max((pixels + vectors).div_ceil(2));
-        busy.max(cpu.fma_latency)
-    };
     let block = |vectors: usize| {
         let tiles = columns.div_ceil(most);
         // Sums are begun and finished once a tile: about two operations a sum, and the call.
         let edges = tiles * 20 + 2 * columns * vectors;
-        rows * (tiles * depth * step(columns.div_ceil(tiles), vectors) + edges)
+        rows * (tiles * depth * step(cpu, columns.div_ceil(tiles), vectors) + edges)
     };
     let (ocg, vectors) = (p.oc / p.groups, width / lanes);
     let all = (ocg / width) * block(vectors) + if ocg % width == 0 { 0 } else { block((ocg % width).div_ceil(lanes)) };
-    (p.n * p.groups * all) as u64
+    (p.n * (p.groups * all + winograd::weights(p, cpu))) as u64
 }

@@ -9,6 +9,7 @@ pub mod fused;
 pub mod im2col;
 mod pointwise;
 pub mod transposed;
+mod winograd;
 
 pub use choose::{candidates, choose, cycles};
 
@@ -28,7 +29,7 @@ pub enum Layout {
 /// Loop blocks of a convolution: values that change speed, never results.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ConvBlocks {
-    /// Output rows of one task.
+    /// Output rows of one task; of a Winograd kernel, its squares of outputs.
     pub rows: usize,
     /// Output channels of one task.
     pub oc: usize,
@@ -96,6 +97,27 @@ pub static ROWS: &[&ConvKernel] = &[
     &direct::ROWS[4],
     &direct::ROWS[5],
     &direct::ROWS[6],
+    &winograd::ROWS[0],
+    &winograd::ROWS[1],
+    &winograd::ROWS[2],
+    &winograd::ROWS[3],
+    &winograd::ROWS[4],
+    &winograd::ROWS[5],
+    &winograd::ROWS[6],
+    &winograd::ROWS[7],
+    &winograd::ROWS[8],
+    &winograd::ROWS[9],
+    &winograd::ROWS[10],
+    &winograd::ROWS[11],
+    &winograd::ROWS[12],
+    &winograd::ROWS[13],
+    &winograd::ROWS[14],
+    &winograd::ROWS[15],
+    &winograd::ROWS[16],
+    &winograd::ROWS[17],
+    &winograd::ROWS[18],
+    &winograd::ROWS[19],
+    &winograd::ROWS[20],
     im2col::ROWS[0],
     im2col::ROWS[1],
     im2col::ROWS[2],

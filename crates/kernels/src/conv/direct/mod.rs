@@ -23,8 +23,8 @@ use crate::{Avx2, Avx512, Conv2d, Ctx, Scalar};
 use strip::Input;
 pub(super) use strip::Strip;
 pub(super) use strip::is_pointwise;
-pub(super) use tile::Tiles;
-use tile::{Tile, TileFn};
+use tile::TileFn;
+pub(super) use tile::{Taps, Tile, Tiles};
 
 /// The problems that a family of rows takes, and the layout it takes them in.
 pub(super) trait Family: 'static {
@@ -286,7 +286,7 @@ struct Block {
 
 /// Cuts `len` pixels into as few tiles of at most `most` as there can be, of almost the same width, as (first, width):
 /// a narrow rest would leave the multiply-adds waiting for each other.
-fn cut(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn cut(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let tiles = len.div_ceil(most).max(1);
     let (width, wider) = (len / tiles, len % tiles);
     (0..tiles).map(move |i| (i * width + i.min(wider), width + usize::from(i < wider)))

@@ -9,7 +9,7 @@ use crate::{Avx2, Avx512, Isa, Scalar, SimdOp};
 /// A strided row is stored one phase after the other (all columns 0, s, 2s, .. of stride s, then 1, s + 1, ..), so
 /// that neighbouring output pixels read neighbouring columns whatever the stride.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Taps {
+pub(in crate::conv) struct Taps {
     rows: usize,
     cols: usize,
     /// From one tap to the one below.
@@ -39,6 +39,10 @@ pub(super) struct RowLayout {
 }
 
 impl Taps {
+    /// A kernel of one tap.
+    pub(in crate::conv) const ONE: Taps =
+        Taps { rows: 1, cols: 1, row_pitch: 0, col_step: 0, phases: 1, phase_step: 0, wrap: 0, span: 0 };
+
     /// The taps of a kernel of `size` with `dilation`, in rows of a layout.
     pub(super) fn new(size: [usize; 2], dilation: [usize; 2], row: &RowLayout) -> Self {
         let mut taps = Taps {
@@ -81,27 +85,27 @@ impl Taps {
 /// One tile's work: which pixels and channels, and whether sums begin and end here.
 pub(in crate::conv) struct Tile<'a> {
     /// Input of the image or strip.
-    pub(super) x: &'a [f32],
+    pub(in crate::conv) x: &'a [f32],
     /// Where the first tap of the first pixel stands in the first channel.
-    pub(super) x_at: usize,
+    pub(in crate::conv) x_at: usize,
     /// From one vector of input channels (one channel, where the input is planar) to the next.
-    pub(super) x_pitch: usize,
-    pub(super) taps: &'a Taps,
+    pub(in crate::conv) x_pitch: usize,
+    pub(in crate::conv) taps: &'a Taps,
     /// Input channels to accumulate.
-    pub(super) channels: usize,
+    pub(in crate::conv) channels: usize,
     /// Their weights: vectors of input channels, kernel rows, kernel columns, lanes, NV vectors of output channels.
-    pub(super) w: &'a [f32],
-    pub(super) y: &'a Shards<'a, f32>,
+    pub(in crate::conv) w: &'a [f32],
+    pub(in crate::conv) y: &'a Shards<'a, f32>,
     /// Where the first pixel stands in the first vector of output channels.
-    pub(super) y_at: usize,
+    pub(in crate::conv) y_at: usize,
     /// From one vector of output channels to the next.
-    pub(super) y_pitch: usize,
+    pub(in crate::conv) y_pitch: usize,
     /// The first output channel.
-    pub(super) channel: usize,
+    pub(in crate::conv) channel: usize,
     /// Sums begin at zero; else the output holds what earlier input channels gave.
-    pub(super) first: bool,
+    pub(in crate::conv) first: bool,
     /// Sums are complete and get this epilogue.
-    pub(super) finish: Option<&'a Finish<'a>>,
+    pub(in crate::conv) finish: Option<&'a Finish<'a>>,
 }
 
 /// A compiled tile of some number of pixels and vectors.

@@ -1,0 +1,170 @@
+//! The time of a Winograd kernel, counted in cycles, and the blocks that make it shortest.
+
+use super::grid::Grid;
+use super::minimal::{F2, F4, F6, Minimal};
+use crate::catalog::KernelId;
+use crate::conv::{ConvBlocks, choose};
+use crate::{Conv2d, Cpu};
+
+/// What the time of a row depends on beside the problem.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Method {
+    op: &'static str,
+    /// Outputs and inputs of a square along one axis.
+    m: usize,
+    n: usize,
+    /// Operations of the input and the output transform of one line.
+    operations: [usize; 2],
+    /// The register tile: squares, output channels.
+    tile: [usize; 2],
+    lanes: usize,
+}
+
+/// Bytes a cycle that a core reads from each level, one address after the other: what a Zen 4 does, and a Zen 5 does
+/// more than. Memory is shared: 6 bytes at 3.7 GHz are 22 GB/s, half of what two channels of DDR5 give.
+const L2: usize = 32;
+const L3: usize = 16;
+const MEMORY: usize = 6;
+
+/// Bytes of an f32.
+const F32: usize = size_of::<f32>();
+
+impl Method {
+    pub(super) const fn new<T: Minimal<M, N>, const M: usize, const N: usize>(tile: [usize; 2], lanes: usize) -> Self {
+        Method { op: T::OP, m: M, n: N, operations: T::OPERATIONS, tile, lanes }
+    }
+
+    /// The method of a row, where it is of this family.
+    pub(super) fn of(id: &KernelId) -> Option<Self> {
+        let (tile, lanes) = (id.tile, id.tier.lanes());
+        let all = [
+            Method::new::<F2, 2, 4>(tile, lanes),
+            Method::new::<F4, 4, 6>(tile, lanes),
+            Method::new::<F6, 6, 8>(tile, lanes),
+        ];
+        all.into_iter().find(|method| method.op == id.op)
+    }
+
+    /// Squares that cover the outputs.
+    pub(super) fn squares(&self, p: &Conv2d) -> usize {
+        Grid::new(p, self.m).squares
+    }
+
+    /// Cycles of a problem on one core, in proportion to its batch.
+    pub(super) fn cycles(&self, p: &Conv2d, cpu: &Cpu) -> u64 {
+        self.best(&Conv2d { n: 1, ..*p }, &cpu.clone().with_cores(1)).0 * p.n as u64
+    }
+
+    /// The blocks with which a problem takes the least time.
+    pub(super) fn blocks(&self, p: &Conv2d, cpu: &Cpu) -> ConvBlocks {
+        self.best(p, cpu).1
+    }
+
+    /// The least time of the cores together, and its blocks: many squares to a task, so that the weights are read
+    /// seldom, but few enough for their values to stay in L2, unless each reading of the weights would be one of
+    /// memory; output channels shared out where squares are too few for all cores.
+    fn best(&self, p: &Conv2d, cpu: &Cpu) -> (u64, ConvBlocks) {
+        let (icg, ocg, cores) = (p.ic / p.groups, p.oc / p.groups, cpu.cores.max(1));
+        let all = self.squares(p).max(1);
+        let mut best = (u64::MAX, ConvBlocks { rows: 1, oc: ocg, ic: icg });
+        let mut strips = all;
+        while strips > 0 {
+            let squares = all.div_ceil(strips);
+            if best.0 < u64::MAX && self.values(p, squares) > near(cpu) && self.stays(p, cpu) {
+                break;
+            }
+            for parts in 1..=cores {
+                let oc = ocg.div_ceil(parts).next_multiple_of(self.tile[1]);
+                let tasks = p.groups * strips * ocg.div_ceil(oc);
+                let rounds = tasks.div_ceil(cores);
+                let time = (rounds * self.task(p, cpu, squares, oc.min(ocg), strips > 1)) as u64;
+                if time < best.0 {
+                    best = (time, ConvBlocks { rows: squares, oc, ic: icg });
+                }
+            }
+            // The next number of strips with more squares each.
+            strips = (strips - 1).min(all.div_ceil(squares + 1)) * usize::from(strips > 1);
+        }
+        best
+    }
+
+    /// Bytes of the transformed inputs and the products of a block of squares.
+    fn values(&self, p: &Conv2d, squares: usize) -> usize {
+        let vectors = (p.ic / p.groups).div_ceil(self.lanes) + self.tile[1] / self.lanes;
+        self.n * self.n * squares * vectors * self.lanes * F32
+    }
+
+    /// Bytes of the weights of some output channels of a group.
+    fn weights(&self, p: &Conv2d, oc: usize) -> usize {
+        self.n * self.n * (p.ic / p.groups) * oc.next_multiple_of(self.lanes) * F32
+    }
+
+    /// True where the weights stay in L3 from one block of squares to the next: they take three eighths of it at most,
+    /// as other cores have a share and images pass through.
+    fn stays(&self, p: &Conv2d, cpu: &Cpu) -> bool {
+        self.weights(p, p.oc / p.groups) <= cpu.l3.size * 3 / 8
+    }
+
+    /// Cycles of one task of so many squares and output channels; `again` where other tasks read the same weights.
+    fn task(&self, p: &Conv2d, cpu: &Cpu, squares: usize, oc: usize, again: bool) -> usize {
+        let [most, width] = self.tile;
+        let icg = p.ic / p.groups;
+        let (ics, ocs) = (icg.div_ceil(self.lanes), oc.div_ceil(self.lanes));
+        let (values, weights) = (self.values(p, squares), self.weights(p, oc));
+        let from = |rate: usize| (self.lanes * F32).div_ceil(rate);
+        let value = match () {
+            () if values <= near(cpu) => from(L2),
+            () if values <= cpu.l3.size / (2 * cpu.cores.max(1)) => from(L3),
+            () => from(MEMORY),
+        };
+        let weight = match () {
+            () if again && weights + values <= near(cpu) => from(L2),
+            () if again && self.stays(p, cpu) => from(L3),
+            () if again => from(MEMORY),
+            () => from(first_rate(cpu, self.weights(p, p.oc / p.groups))),
+        };
+        // Reads pass behind the sums, but for about a quarter; half, where a position's values, which every block of
+        // output channels reads, do not stay in L1.
+        let hidden = if squares * icg * F32 <= cpu.l1d.size / 2 { 4 } else { 2 };
+        // One position and block of output channels: the first of its tiles brings the weights.
+        let block = |vectors: usize| {
+            let count = squares.div_ceil(most);
+            let each = squares.div_ceil(count);
+            let sums = icg * choose::step(cpu, each, vectors);
+            let values = each * ics * value;
+            let time = |weights: usize| (values + weights).max(sums + values / hidden + weights / 4);
+            // Beginning and storing the sums: as for the direct tiles.
+            let edges = count * 20 + 2 * squares * vectors;
+            time(icg * vectors * weight) + (count - 1) * time(0) + edges
+        };
+        let rest = oc % width;
+        let products =
+            oc / width * block(width / self.lanes) + if rest == 0 { 0 } else { block(rest.div_ceil(self.lanes)) };
+        let transforms = ics * self.transform(cpu, 0, value) + ocs * self.transform(cpu, 1, value);
+        self.n * self.n * products + squares * transforms
+    }
+
+    /// Cycles of the input transform (0) or the output transform (1) of a square and vector of channels: the
+    /// operations of its lines, and each value moved into and out of L1, which it is too large for.
+    fn transform(&self, cpu: &Cpu, which: usize, value: usize) -> usize {
+        let lines = self.n + if which == 0 { self.n } else { self.m };
+        lines * self.operations[which] / cpu.fma_per_cycle + self.n * self.n * 3 * value / 2
+    }
+}
+
+/// Bytes a cycle of the first reading of weights in a run. A network has many layers: until its next run, L3 keeps a
+/// small one's weights only.
+fn first_rate(cpu: &Cpu, bytes: usize) -> usize {
+    if bytes <= cpu.l3.size / 8 { L3 } else { MEMORY }
+}
+
+/// Cycles by which reading a kernel's weights lengthens a run, most of it being hidden behind the multiply-adds.
+pub(in crate::conv) fn weights(p: &Conv2d, cpu: &Cpu) -> usize {
+    let bytes = p.oc * (p.ic / p.groups) * p.kh * p.kw * F32;
+    bytes / first_rate(cpu, bytes) / 4
+}
+
+/// Bytes that stay in L2 while others pass through.
+fn near(cpu: &Cpu) -> usize {
+    cpu.l2.size * 3 / 4
+}

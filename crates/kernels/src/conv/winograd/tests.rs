@@ -1,0 +1,67 @@
+//! The rounding of Winograd kernels, and the edges of their cover.
+
+use super::*;
+use crate::conv::tests::{Operands, conv, cpu, run};
+use crate::trial::Random;
+use crate::{Pads, Pool, Tier, reference};
+
+/// The largest error of an output, relative to the standard deviation of the outputs, for each method.
+pub(in crate::conv) fn bound(op: &str) -> f64 {
+    match op {
+        "conv-direct" => 2.5e-5,
+        "conv-winograd2" => 5e-6,
+        "conv-winograd4" => 4e-5,
+        "conv-winograd6" => 1.5e-4,
+        _ => panic!("{op} has no stated bound"),
+    }
+}
+
+fn deviation(values: &[f32]) -> f64 {
+    let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
+    (values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
+}
+
+#[test]
+fn errors_stay_within_their_bounds() {
+    let (pool, mut r) = (Pool::new(2), Random::new(7, false));
+    let pads = Pads { top: 1, left: 1, bottom: 1, right: 1 };
+    let mut worst = std::collections::BTreeMap::new();
+    for (ic, size, oc) in [(16, 24, 32), (64, 14, 64), (256, 13, 48), (512, 7, 64)] {
+        for positive in [false, true] {
+            let p = Conv2d { pads, ..conv(ic, [size, size], oc, [3, 3]) };
+            let mut operands = Operands::new(&p, |len| r.values(len));
+            if positive {
+                operands.x.iter_mut().for_each(|x| *x = x.max(0.0));
+            }
+            let expected = reference::conv2d(&p, &operands.x, &operands.w, &[], &[]);
+            let unit = deviation(&expected);
+            for row in crate::conv::direct::ROWS.iter().chain(&ROWS).filter(|row| row.id.tier.available()) {
+                let actual = run(row, &p, &(row.blocks)(&p, &cpu(row.id.tier, 2)), &operands, &pool);
+                let error = tilewise_tensor::difference(&actual, &expected, 0.0, 0.0).max_abs / unit;
+                let seen = worst.entry((row.id.op, row.id.tier)).or_insert(0f64);
+                *seen = seen.max(error);
+            }
+        }
+    }
+    assert!(worst.iter().all(|((op, _), error)| *error <= bound(op)), "{worst:#?}");
+}
+
+#[test]
+fn work_is_cut_for_every_core_and_reads_large_weights_once() {
+    let pads = Pads { top: 1, left: 1, bottom: 1, right: 1 };
+    let cases = [(64, 56, true), (256, 14, true), (512, 7, true), (512, 28, false)];
+    for (channels, size, in_l2) in cases {
+        let p = Conv2d { pads, ..conv(channels, [size, size], channels, [3, 3]) };
+        for cores in [1, 2, 4] {
+            let cpu = cpu(Tier::Avx512, cores);
+            let (row, blocks) = crate::conv::choose(&p, &cpu).unwrap();
+            let method = Method::of(&row.id).unwrap_or_else(|| panic!("{} on {p}", row.id.name));
+            let strips = method.squares(&p).div_ceil(blocks.rows);
+            assert!(strips * p.oc.div_ceil(blocks.oc) >= cores, "{} on {p}, {cores} cores: {blocks:?}", row.id.name);
+            let bytes = (row.scratch_len)(&p, &blocks, 1) * size_of::<f32>();
+            assert_eq!(bytes <= cpu.l2.size * 3 / 4, in_l2, "{} on {p}: {bytes} bytes in {blocks:?}", row.id.name);
+            // Weights larger than L3 are not read for one strip after the other.
+            assert!(in_l2 || strips == 1, "{} on {p}, {cores} cores: {blocks:?}", row.id.name);
+        }
+    }
+}
