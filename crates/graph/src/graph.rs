@@ -1,6 +1,7 @@
 //! The graph: values, and the nodes that make them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use tilewise_tensor::{Tensor, TensorError};
@@ -71,6 +72,33 @@ impl Constant {
                     part.iter_mut().for_each(|x| *x *= factor);
                 }
                 Ok(Cow::Owned(values))
+            }
+        }
+    }
+
+    /// The elements of an f32 value with the indices `rows` of its first axis: as they stand in memory where they can
+    /// be read there, else put into `staging`. A value without axes has one row.
+    ///
+    /// # Errors
+    /// [`TensorError::Type`] for other elements.
+    ///
+    /// # Panics
+    /// When there are no such rows.
+    pub fn rows<'a>(&'a self, rows: Range<usize>, staging: &'a mut Vec<f32>) -> Result<&'a [f32], TensorError> {
+        let stored = self.stored();
+        let count = stored.shape().first().copied().unwrap_or(1);
+        let row = stored.numel().checked_div(count).unwrap_or(0);
+        let elements = rows.start * row..rows.end * row;
+        match self {
+            Constant::Dense(tensor) => tensor.part(elements, staging),
+            Constant::Scaled { base, scale } => {
+                let mut copy = Vec::new();
+                let values = base.part(elements, &mut copy)?;
+                staging.clear();
+                let factors = scale[rows].iter();
+                staging
+                    .extend(values.chunks(row.max(1)).zip(factors).flat_map(|(row, f)| row.iter().map(move |x| x * f)));
+                Ok(staging)
             }
         }
     }

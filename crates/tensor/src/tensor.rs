@@ -1,6 +1,7 @@
 //! Tensors: an element type, a shape and shared row-major bytes; and borrowed views of the same.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::{AlignedBuffer, Bytes, DType, Element, numel};
 
@@ -144,6 +145,32 @@ impl Tensor {
         values(self.dtype, &self.bytes)
     }
 
+    /// The elements of a part of the bytes, from element `range.start` to `range.end`: as they stand in memory where
+    /// that is aligned, else copied to `staging`.
+    ///
+    /// # Errors
+    /// [`TensorError::Type`] when the tensor holds another type.
+    ///
+    /// # Panics
+    /// When the range ends behind the last element.
+    pub fn part<'a, T: Element>(
+        &'a self,
+        range: Range<usize>,
+        staging: &'a mut Vec<T>,
+    ) -> Result<&'a [T], TensorError> {
+        if self.dtype != T::DTYPE {
+            return Err(TensorError::Type { expected: T::DTYPE, actual: self.dtype });
+        }
+        let size = size_of::<T>();
+        let bytes = &self.bytes[range.start * size..range.end * size];
+        if let Ok(values) = bytemuck::try_cast_slice(bytes) {
+            return Ok(values);
+        }
+        staging.clear();
+        staging.extend(bytes.chunks_exact(size).map(bytemuck::pod_read_unaligned::<T>));
+        Ok(staging)
+    }
+
     /// A borrowed view.
     pub fn view(&self) -> View<'_> {
         View { dtype: self.dtype, shape: &self.shape, bytes: &self.bytes }
@@ -240,6 +267,11 @@ mod tests {
         let bytes = Bytes::from(buffer).slice(1..9).unwrap();
         let tensor = Tensor::from_bytes(DType::F32, &[2], bytes).unwrap();
         assert!(matches!(tensor.values::<f32>().unwrap(), Cow::Owned(v) if v == [1.0, 2.0]));
+        let mut staging = Vec::new();
+        assert_eq!(tensor.part(1..2, &mut staging).unwrap(), [2.0]);
+        assert_eq!(Tensor::vector(&[1.0f32, 2.0]).part(0..1, &mut staging).unwrap(), [1.0]);
+        assert_eq!(staging, [2.0]);
+        assert!(tensor.part::<i64>(0..0, &mut Vec::new()).is_err());
     }
 
     #[test]

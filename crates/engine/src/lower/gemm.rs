@@ -10,6 +10,9 @@ use crate::PlanError;
 use crate::plan::{BufferId, Form};
 use crate::schedule::{Choice, loops};
 
+/// Values of a right operand that are packed at a time: 16 MiB.
+const PACKED_AT_ONCE: usize = 4 << 20;
+
 /// A matrix product of the graph, ready for a kernel.
 struct Product {
     problem: Gemm,
@@ -81,8 +84,13 @@ fn push(lowering: &mut Lowering<'_>, layer: Layer<'_>, product: Product) -> Resu
     let b = if packed {
         let Strides { row, col } = problem.b;
         let form = Form { name: kernel.id.name, sizes: vec![problem.k, problem.n, row, col] };
-        lowering
-            .packed_f32(b, form, (kernel.packed_b_len)(&problem), |b, packed| (kernel.pack_b)(&problem, b, packed))?
+        // Columns that stand one after the other are packed in parts of whole panels.
+        let panel = kernel.id.tile[1];
+        let step = if row == 1 { (PACKED_AT_ONCE / problem.k.max(1) / panel).max(1) * panel } else { usize::MAX };
+        lowering.packed_by_rows(b, form, (kernel.packed_b_len)(&problem), step, |part, b, packed| {
+            let (n, at) = if row == 1 { (part.len(), part.start * problem.k) } else { (problem.n, 0) };
+            (kernel.pack_b)(&Gemm { n, ..problem }, b, &mut packed[at..]);
+        })?
     } else {
         lowering.buffer(b, Layout::Plain)?
     };

@@ -1,5 +1,7 @@
 //! Layouts: how each value stands in memory, and the reorders between steps that disagree.
 
+use std::ops::Range;
+
 use tilewise_graph::{Constant, GraphError, ValueId};
 use tilewise_kernels::Ctx;
 use tilewise_kernels::movement::{self, Reorder};
@@ -128,7 +130,7 @@ impl Lowering<'_> {
     /// A constant as it is read from memory in a layout.
     fn constant(&mut self, id: ValueId, layout: Layout) -> Result<BufferId, PlanError> {
         match layout {
-            Layout::Plain => self.packed_with(id, Form { name: "plain", sizes: Vec::new() }, |constant| {
+            Layout::Plain => self.packed_with(id, Form { name: "plain", sizes: Vec::new() }, |constant, _| {
                 let tensor = constant.tensor()?;
                 let mut buffer = AlignedBuffer::zeroed(tensor.bytes().len());
                 buffer.bytes_mut().copy_from_slice(tensor.bytes());
@@ -146,10 +148,33 @@ impl Lowering<'_> {
         len: usize,
         pack: impl FnOnce(&[f32], &mut [f32]),
     ) -> Result<BufferId, PlanError> {
-        self.packed_with(id, form, |constant| {
-            // The buffer that stays before the copy that goes: freed memory then is the last, and is given back.
+        let mut pack = Some(pack);
+        self.packed_by_rows(id, form, len, usize::MAX, |_, values, packed| {
+            // There is one part.
+            if let Some(pack) = pack.take() {
+                pack(values, packed);
+            }
+        })
+    }
+
+    /// As [`Lowering::packed_f32`], from `step` indices of the first axis at a time: what is not read where it stands
+    /// then takes little memory.
+    pub(crate) fn packed_by_rows(
+        &mut self,
+        id: ValueId,
+        form: Form,
+        len: usize,
+        step: usize,
+        mut pack: impl FnMut(Range<usize>, &[f32], &mut [f32]),
+    ) -> Result<BufferId, PlanError> {
+        self.packed_with(id, form, |constant, staging| {
             let mut buffer = AlignedBuffer::zeroed(len * size_of::<f32>());
-            pack(&constant.values()?, buffer.as_mut_slice());
+            let rows = constant.stored().shape().first().copied().unwrap_or(1);
+            let step = step.clamp(1, rows.max(1));
+            for first in (0..rows).step_by(step) {
+                let part = first..rows.min(first + step);
+                pack(part.clone(), constant.rows(part, staging)?, buffer.as_mut_slice());
+            }
             Ok(buffer)
         })
     }
@@ -158,7 +183,7 @@ impl Lowering<'_> {
         &mut self,
         id: ValueId,
         form: Form,
-        pack: impl FnOnce(&Constant) -> Result<AlignedBuffer, TensorError>,
+        pack: impl FnOnce(&Constant, &mut Vec<f32>) -> Result<AlignedBuffer, TensorError>,
     ) -> Result<BufferId, PlanError> {
         let Some(constant) = self.graph.constant(id) else { return Ok(BufferId::NONE) };
         let buffer = self.weights.get(constant, form, pack)?;

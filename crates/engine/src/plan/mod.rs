@@ -170,6 +170,7 @@ impl Plan {
 pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Plan, PlanError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let Lowered { steps, buffers, inputs, outputs, dynamic, schedule } = lower::lower(graph, schedule, cpu, weights)?;
+    weights.finish();
     let (places, arena_bytes) = layout::assign(buffers, cpu.memory)?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     Ok(Plan {

@@ -1,7 +1,7 @@
 //! Packed weights, shared by all plans of a model.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tilewise_graph::Constant;
 use tilewise_tensor::{AlignedBuffer, TensorError};
@@ -29,7 +29,15 @@ struct Key {
 /// fill the memory.
 #[derive(Default)]
 pub struct Weights {
-    packed: Mutex<HashMap<Key, Packed>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    packed: HashMap<Key, Packed>,
+    /// Where weights go that cannot be packed from where they stand. One room for all of them: to ask the system for
+    /// new memory for each would take longer than the packing.
+    staging: Vec<f32>,
 }
 
 struct Packed {
@@ -39,13 +47,13 @@ struct Packed {
 }
 
 impl Weights {
-    /// The constant packed in a form; `pack` is called where it was not packed before. The pages of a mapped file
+    /// The constant packed in a form; `pack` is called where it was not packed before, with room for values. The pages of a mapped file
     /// that held the constant are let go.
     pub(crate) fn get(
         &self,
         constant: &Constant,
         form: Form,
-        pack: impl FnOnce(&Constant) -> Result<AlignedBuffer, TensorError>,
+        pack: impl FnOnce(&Constant, &mut Vec<f32>) -> Result<AlignedBuffer, TensorError>,
     ) -> Result<Arc<AlignedBuffer>, TensorError> {
         let scale = match constant {
             Constant::Dense(_) => 0,
@@ -53,20 +61,29 @@ impl Weights {
         };
         let bytes = constant.stored().bytes();
         let key = Key { address: bytes.as_ptr().addr(), len: bytes.len(), scale, form };
-        let mut packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        let State { packed, staging } = &mut *state;
         if let Some(buffer) = packed.get(&key).and_then(|entry| entry.buffer.upgrade()) {
             return Ok(buffer);
         }
-        let buffer = Arc::new(pack(constant)?);
+        let buffer = Arc::new(pack(constant, staging)?);
         bytes.release();
         packed.retain(|_, entry| entry.buffer.strong_count() > 0);
         packed.insert(key, Packed { buffer: Arc::downgrade(&buffer), _constant: constant.clone() });
         Ok(buffer)
     }
 
+    /// Gives back the memory that packing took beside its results.
+    pub(crate) fn finish(&self) {
+        self.lock().staging = Vec::new();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Bytes of all packed constants that plans hold.
     pub fn bytes(&self) -> usize {
-        let packed = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        packed.values().filter_map(|entry| entry.buffer.upgrade()).map(|buffer| buffer.len()).sum()
+        self.lock().packed.values().filter_map(|entry| entry.buffer.upgrade()).map(|buffer| buffer.len()).sum()
     }
 }

@@ -15,6 +15,7 @@ mod grid;
 mod input;
 mod minimal;
 mod output;
+mod pack;
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -25,7 +26,7 @@ use self::cost::Method;
 pub(super) use self::cost::weights;
 use self::grid::{Grid, Panel};
 use self::input::Input;
-use self::minimal::{F2, F4, F6, Minimal, filter};
+use self::minimal::{F2, F4, F6, Minimal};
 use self::output::Output;
 use super::direct::{Taps, Tile, Tiles, cut, whole_groups};
 use super::epilogue::Finish;
@@ -71,7 +72,7 @@ const fn row<I: Tiles, T: Minimal<M, N>, const M: usize, const N: usize, const N
         accepts: |p| [p.kh, p.kw] == [N + 1 - M; 2] && is_dense(p) && whole_groups(p, I::LANES),
         blocks: |p, cpu| Method::new::<T, M, N>([I::BLOCKED[NV - 1].len(), NV * I::LANES], I::LANES).blocks(p, cpu),
         packed_len: |p| packed_len(p, N, I::LANES),
-        pack: |p, w, packed| pack(p, w, packed, T::POINTS, [I::LANES, NV * I::LANES]),
+        pack: |p, w, packed| pack::pack::<I>(p, w, packed, T::POINTS, NV * I::LANES),
         scratch_len: |p, blocks, threads| threads * Scratch::new::<M, N>(p, blocks, [I::LANES, NV * I::LANES]).len,
         run: run::<I, T, M, N, NV>,
     }
@@ -90,50 +91,6 @@ fn is_dense(p: &Conv2d) -> bool {
 /// Length of the packed weights: the output channels of each group are filled up to whole vectors.
 fn packed_len(p: &Conv2d, n: usize, lanes: usize) -> usize {
     p.groups * (p.oc / p.groups).next_multiple_of(lanes) * (p.ic / p.groups) * n * n
-}
-
-/// Transforms `[oc][ic / groups][r][r]` in f64 and packs it in the order in which tiles read: for each block of `width`
-/// output channels (the last of a group may have fewer vectors), positions, input channels, output channels.
-fn pack(p: &Conv2d, w: &[f32], packed: &mut [f32], points: &[f64], [lanes, width]: [usize; 2]) {
-    let (icg, ocg, n) = (p.ic / p.groups, p.oc / p.groups, points.len() + 1);
-    let taps = p.kh * p.kw;
-    let mut rest = packed;
-    for (group, first) in (0..p.groups).flat_map(|g| (0..ocg).step_by(width).map(move |first| (g, first))) {
-        let padded = width.min((ocg - first).next_multiple_of(lanes));
-        let (block, after) = rest.split_at_mut(n * n * icg * padded);
-        rest = after;
-        for (ic, lane) in (0..icg).flat_map(|ic| (0..padded).map(move |lane| (ic, lane))) {
-            let mut square = [0.0; MOST * MOST];
-            if first + lane < ocg {
-                let at = ((group * ocg + first + lane) * icg + ic) * taps;
-                transformed(points, &w[at..at + taps], &mut square);
-            }
-            for (position, value) in square[..n * n].iter().enumerate() {
-                block[(position * icg + ic) * padded + lane] = *value as f32;
-            }
-        }
-    }
-}
-
-/// The largest n.
-const MOST: usize = 8;
-
-/// The transform of a square kernel, rows and then columns, as n x n values.
-fn transformed(points: &[f64], w: &[f32], to: &mut [f64; MOST * MOST]) {
-    let (n, r) = (points.len() + 1, w.len().isqrt());
-    let mut rows = [[0.0; MOST]; MOST];
-    for (w, row) in w.chunks_exact(r).zip(&mut rows) {
-        let mut taps = [0.0; MOST];
-        taps.iter_mut().zip(w).for_each(|(to, &w)| *to = f64::from(w));
-        filter(points, &taps[..r], &mut row[..n]);
-    }
-    for j in 0..n {
-        let mut column = [0.0; MOST];
-        column.iter_mut().zip(&rows[..r]).for_each(|(to, row)| *to = row[j]);
-        let mut values = [0.0; MOST];
-        filter(points, &column[..r], &mut values[..n]);
-        (0..n).for_each(|i| to[i * n + j] = values[i]);
-    }
 }
 
 /// A worker's scratch: transformed inputs, products and one square's padded input, in elements.
