@@ -267,7 +267,7 @@ mod tests {
         let bytes = Bytes::from(buffer).slice(1..9).unwrap();
         let tensor = Tensor::from_bytes(DType::F32, &[2], bytes).unwrap();
         assert!(matches!(tensor.values::<f32>().unwrap(), Cow::Owned(v) if v == [1.0, 2.0]));
-        let mut staging = Vec::new();
+        let mut staging: Vec<f32> = Vec::new();
         assert_eq!(tensor.part(1..2, &mut staging).unwrap(), [2.0]);
         assert_eq!(Tensor::vector(&[1.0f32, 2.0]).part(0..1, &mut staging).unwrap(), [1.0]);
         assert_eq!(staging, [2.0]);

@@ -56,7 +56,8 @@ pub(crate) fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> Stri
         epilogue(&mut nest, &p.epilogue);
         return nest.text;
     }
-    if let Some(side) = kernel.id.op.strip_prefix("conv-winograd").and_then(|side| side.parse().ok()) {
+    if let Some(side) = kernel.id.op.strip_prefix("conv-winograd").and_then(|side| side.split('r').next()?.parse().ok())
+    {
         winograd(&mut nest, p, kernel, blocks, side);
         return nest.text;
     }

@@ -9,7 +9,7 @@ use crate::Isa;
 
 /// One choice of m, n and points.
 pub(super) trait Minimal<const M: usize, const N: usize>: 'static {
-    /// The first part of the kernel names.
+    /// The first part of the kernel names: m, and r where that is not 3.
     const OP: &'static str;
     /// The n - 1 finite points.
     const POINTS: &'static [f64];
@@ -136,20 +136,68 @@ impl Minimal<6, 8> for F6 {
 
     #[inline(always)]
     fn output<I: Isa>(isa: I, [m0, m1, m2, m3, m4, m5, m6, m7]: [I::F; 8]) -> [I::F; 6] {
-        let c = |x: f32| isa.splat(x);
         let (s1, s2, s3) = (isa.add(m1, m2), isa.add(m3, m4), isa.add(m5, m6));
         let (d1, d2, d3) = (isa.sub(m1, m2), isa.sub(m3, m4), isa.sub(m5, m6));
-        // Powers of 2 and of 1/2.
-        let sum = |first: I::F, two: I::F, half: I::F, power: f32| {
-            isa.fma(c(power), two, isa.fma(c(1.0 / power), half, first))
-        };
         [
             isa.add(isa.add(m0, s1), isa.add(s2, s3)),
-            sum(d1, d2, d3, 2.0),
-            sum(s1, s2, s3, 4.0),
-            sum(d1, d2, d3, 8.0),
-            sum(s1, s2, s3, 16.0),
-            sum(isa.add(d1, m7), d2, d3, 32.0),
+            powers(isa, d1, [d2, d3], 2.0),
+            powers(isa, s1, [s2, s3], 4.0),
+            powers(isa, d1, [d2, d3], 8.0),
+            powers(isa, s1, [s2, s3], 16.0),
+            powers(isa, isa.add(d1, m7), [d2, d3], 32.0),
+        ]
+    }
+}
+
+/// The sums of a pair of points each, by a power of 2 and of 1/2.
+#[inline(always)]
+fn powers<I: Isa>(isa: I, one: I::F, [two, half]: [I::F; 2], power: f32) -> I::F {
+    isa.fma(isa.splat(power), two, isa.fma(isa.splat(1.0 / power), half, one))
+}
+
+/// F(2, 5), on the points of F(4, 3): they have the same input transform.
+pub(super) struct F2By5;
+
+impl Minimal<2, 6> for F2By5 {
+    const OP: &'static str = "conv-winograd2r5";
+    const POINTS: &'static [f64] = F4::POINTS;
+    const OPERATIONS: [usize; 2] = [16, 8];
+
+    #[inline(always)]
+    fn input<I: Isa>(isa: I, d: [I::F; 6]) -> [I::F; 6] {
+        F4::input(isa, d)
+    }
+
+    #[inline(always)]
+    fn output<I: Isa>(isa: I, [m0, m1, m2, m3, m4, m5]: [I::F; 6]) -> [I::F; 2] {
+        let c = |x: f32| isa.splat(x);
+        let (s, d) = (isa.add(m1, m2), isa.sub(m1, m2));
+        [isa.add(isa.add(m0, s), isa.add(m3, m4)), isa.fma(c(0.5), m3, isa.fma(c(-2.0), m4, isa.add(d, m5)))]
+    }
+}
+
+/// F(4, 5), on the points of F(6, 3).
+pub(super) struct F4By5;
+
+impl Minimal<4, 8> for F4By5 {
+    const OP: &'static str = "conv-winograd4r5";
+    const POINTS: &'static [f64] = F6::POINTS;
+    const OPERATIONS: [usize; 2] = [26, 17];
+
+    #[inline(always)]
+    fn input<I: Isa>(isa: I, d: [I::F; 8]) -> [I::F; 8] {
+        F6::input(isa, d)
+    }
+
+    #[inline(always)]
+    fn output<I: Isa>(isa: I, [m0, m1, m2, m3, m4, m5, m6, m7]: [I::F; 8]) -> [I::F; 4] {
+        let (s1, s2, s3) = (isa.add(m1, m2), isa.add(m3, m4), isa.add(m5, m6));
+        let (d1, d2, d3) = (isa.sub(m1, m2), isa.sub(m3, m4), isa.sub(m5, m6));
+        [
+            isa.add(isa.add(m0, s1), isa.add(s2, s3)),
+            powers(isa, d1, [d2, d3], 2.0),
+            powers(isa, s1, [s2, s3], 4.0),
+            powers(isa, isa.add(d1, m7), [d2, d3], 8.0),
         ]
     }
 }

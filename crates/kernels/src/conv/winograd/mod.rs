@@ -26,7 +26,7 @@ use self::cost::Method;
 pub(super) use self::cost::weights;
 use self::grid::{Grid, Panel};
 use self::input::Input;
-use self::minimal::{F2, F4, F6, Minimal};
+use self::minimal::{F2, F2By5, F4, F4By5, F6, Minimal};
 use self::output::Output;
 use super::direct::{Taps, Tile, Tiles, cut, whole_groups};
 use super::epilogue::Finish;
@@ -36,7 +36,7 @@ use crate::parallel::Shards;
 use crate::{Avx2, Avx512, Conv2d, Cpu, Ctx, Scalar};
 
 /// The rows: smallest squares first, which round least; then the widest pixel tile.
-pub(super) static ROWS: [ConvKernel; 21] = [
+pub(super) static ROWS: [ConvKernel; 35] = [
     row::<Avx512, F2, 2, 4, 2>("conv-winograd2_f32_14x32_avx512"),
     row::<Avx512, F2, 2, 4, 3>("conv-winograd2_f32_9x48_avx512"),
     row::<Avx512, F2, 2, 4, 4>("conv-winograd2_f32_6x64_avx512"),
@@ -58,6 +58,20 @@ pub(super) static ROWS: [ConvKernel; 21] = [
     row::<Scalar, F2, 2, 4, 2>("conv-winograd2_f32_4x8_scalar"),
     row::<Scalar, F4, 4, 6, 2>("conv-winograd4_f32_4x8_scalar"),
     row::<Scalar, F6, 6, 8, 2>("conv-winograd6_f32_4x8_scalar"),
+    row::<Avx512, F2By5, 2, 6, 2>("conv-winograd2r5_f32_14x32_avx512"),
+    row::<Avx512, F2By5, 2, 6, 3>("conv-winograd2r5_f32_9x48_avx512"),
+    row::<Avx512, F2By5, 2, 6, 4>("conv-winograd2r5_f32_6x64_avx512"),
+    row::<Avx512, F2By5, 2, 6, 1>("conv-winograd2r5_f32_28x16_avx512"),
+    row::<Avx512, F4By5, 4, 8, 2>("conv-winograd4r5_f32_14x32_avx512"),
+    row::<Avx512, F4By5, 4, 8, 3>("conv-winograd4r5_f32_9x48_avx512"),
+    row::<Avx512, F4By5, 4, 8, 4>("conv-winograd4r5_f32_6x64_avx512"),
+    row::<Avx512, F4By5, 4, 8, 1>("conv-winograd4r5_f32_28x16_avx512"),
+    row::<Avx2, F2By5, 2, 6, 2>("conv-winograd2r5_f32_6x16_avx2"),
+    row::<Avx2, F2By5, 2, 6, 1>("conv-winograd2r5_f32_12x8_avx2"),
+    row::<Avx2, F4By5, 4, 8, 2>("conv-winograd4r5_f32_6x16_avx2"),
+    row::<Avx2, F4By5, 4, 8, 1>("conv-winograd4r5_f32_12x8_avx2"),
+    row::<Scalar, F2By5, 2, 6, 2>("conv-winograd2r5_f32_4x8_scalar"),
+    row::<Scalar, F4By5, 4, 8, 2>("conv-winograd4r5_f32_4x8_scalar"),
 ];
 
 /// The row of an instruction set, a transform F(M, N + 1 - M), and tiles of `NV` vectors of output channels.
