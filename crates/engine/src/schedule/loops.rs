@@ -156,7 +156,7 @@ pub(crate) fn gemm(p: &Gemm, kernel: &GemmKernel, blocks: &GemmBlocks, packed: b
         nest.line(format_args!("pack the block of B, as panels of {columns} columns, into the worker's scratch"));
     }
     nest.each(m.div_ceil(blocks.mc), format_args!("{} rows of {m}", blocks.mc));
-    if m > 1 {
+    if !p.reads_a_in_place() {
         nest.line(format_args!("pack the block of A, as panels of {rows} rows, into the worker's scratch"));
     }
     nest.each(n.div_ceil(columns), format_args!("{columns} columns: a panel of B stays in L1"));

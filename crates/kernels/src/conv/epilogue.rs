@@ -54,9 +54,28 @@ impl<'a> Finish<'a> {
                 *a = isa.add(*a, unsafe { isa.load_at(residual, p * I::LANES) });
             }
         }
-        let (lo, hi) = (isa.splat(self.lo), isa.splat(self.hi));
-        for a in acc.iter_mut() {
-            *a = isa.min(hi, isa.max(lo, *a));
+        // A limit that is none would take a cycle of the pipes that multiply: at 16 channels 6 % each.
+        if self.lo > f32::NEG_INFINITY {
+            let lo = isa.splat(self.lo);
+            for a in acc.iter_mut() {
+                *a = isa.max(lo, *a);
+            }
+        }
+        if self.hi < f32::INFINITY {
+            let hi = isa.splat(self.hi);
+            for a in acc.iter_mut() {
+                *a = isa.min(hi, *a);
+            }
+        }
+    }
+
+    /// Asks for what [`Finish::apply`] will read at `at`.
+    #[inline(always)]
+    pub(super) fn prefetch<I: Isa, const P: usize>(&self, isa: I, at: usize) {
+        if !self.residual.is_empty() {
+            for p in 0..P {
+                isa.prefetch(self.residual, at + p * I::LANES);
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! The epilogue of a tile that was just summed up and still stands in the first-level cache.
+//! The epilogue of a product: what makes a sum an output.
 
 use std::ops::Range;
 
@@ -33,6 +33,23 @@ impl Finish<'_> {
     /// True where a sum is the output as it is.
     pub(crate) fn is_none(&self) -> bool {
         self.alpha == 1.0 && matches!(self.bias, Bias::None) && self.residual.is_none() && self.act == Unary::Identity
+    }
+
+    /// The limits that the activation is; none where it is another function.
+    #[inline(always)]
+    pub(crate) fn limits(&self) -> (f32, f32) {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is no limit is left to `rest`")]
+        match self.act {
+            Unary::Relu => (0.0, f32::INFINITY),
+            Unary::Clip { lo, hi } => (lo, hi),
+            _ => (f32::NEG_INFINITY, f32::INFINITY),
+        }
+    }
+
+    /// The activation where it is no limit: what is still to be done where all else is.
+    pub(crate) fn rest(&self) -> Option<Finish<'static>> {
+        let done = matches!(self.act, Unary::Identity | Unary::Relu | Unary::Clip { .. });
+        (!done).then_some(Finish { act: self.act, ..Finish::NONE })
     }
 }
 

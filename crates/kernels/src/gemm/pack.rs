@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Strides;
-use super::tile::Tile;
+use super::tile::{Tile, panel_width};
 use crate::{Isa, SimdOp};
 
 /// Panel `i` of `rows` rows in panels of at most `mr`: all but equally high, so that no panel is a sliver.
@@ -28,7 +28,7 @@ pub(crate) fn pack_lhs<T: Tile>(isa: T::I, [m, k]: [usize; 2], from: &[f32], str
     }
 }
 
-/// Packs the columns `js` of a right operand over the depth `ks`, `NR` values a step.
+/// Packs the columns `js` of a right operand over the depth `ks`, whole vectors a step.
 pub(crate) fn pack_columns<T: Tile>(
     isa: T::I,
     from: &[f32],
@@ -42,7 +42,7 @@ pub(crate) fn pack_columns<T: Tile>(
     }
     let from = &from[ks.start * strides.row + js.start * strides.col..];
     let strides = Strides { row: strides.col, col: strides.row };
-    isa.dispatch(PackPanel { from, strides, lanes: js.len(), width: T::NR, to });
+    isa.dispatch(PackPanel { from, strides, lanes: js.len(), width: panel_width::<T>(js.len()), to });
 }
 
 /// Writes `depth` steps of `lanes` values each, filled up with zeros to `width` values a step.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::finish::{Finish, FinishOp};
 use super::pack::{PackPanel, panel_rows};
-use super::tile::{Tile, TileArgs};
+use super::tile::{Tile, TileArgs, panel_width};
 use super::{GemmBlocks, Strides, model};
 use crate::{Ctx, Isa, Shards};
 
@@ -13,11 +13,13 @@ use crate::{Ctx, Isa, Shards};
 pub(crate) enum Lhs<'a> {
     /// In memory, element (i, p) at `i * row + p * col`.
     Plain(&'a [f32], Strides),
+    /// Dense rows in memory, a pitch apart, that tiles read where they stand.
+    InPlace(&'a [f32], usize),
     /// Panels over the whole depth, as [`pack_lhs`] writes them.
     Packed(&'a [f32]),
 }
 
-/// A piece of a right operand that is wanted as a panel: `NR` values a step, zeros past the last column.
+/// A piece of a right operand that is wanted as a panel: [`panel_width`] values a step, zeros past the last column.
 pub(crate) struct Piece {
     /// Which of the products.
     pub product: usize,
@@ -30,7 +32,7 @@ pub(crate) struct Piece {
 /// The right operand of a product.
 #[derive(Clone, Copy)]
 pub(crate) enum Columns<'a> {
-    /// Panels of `NR` columns over the whole depth, one after the other.
+    /// Panels of `NR` columns, the last of the [`panel_width`] of its rest, over the whole depth, one after the other.
     Packed(&'a [f32]),
     /// Packed panel by panel when a block is taken up.
     Pack(&'a (dyn Fn(&Piece, &mut [f32]) + Sync)),
@@ -158,11 +160,10 @@ fn multiply<T: Tile>(isa: T::I, p: &Product<'_>, frame: &Frame, part: Part, scra
         // An empty sum has one empty depth, which writes its zeros.
         for ks in steps(0..p.k.max(1), kc).map(|ks| ks.start..ks.end.min(p.k)) {
             if let Columns::Pack(pack) = p.b {
-                let len = ks.len() * T::NR;
                 for (q, i) in cols.clone().zip(0..) {
                     let js = q * T::NR..((q + 1) * T::NR).min(p.n);
-                    let piece = Piece { product: p.index, ks: ks.clone(), js };
-                    pack(&piece, &mut b_block[i * len..(i + 1) * len]);
+                    let panel = &mut b_block[i * ks.len() * T::NR..][..ks.len() * panel_width::<T>(js.len())];
+                    pack(&Piece { product: p.index, ks: ks.clone(), js }, panel);
                 }
             }
             for rows in steps(part.rows.clone(), mc / T::MR) {
@@ -208,6 +209,7 @@ impl Block<'_> {
     fn panel_of_a<'a, T: Tile>(&'a self, p: &Product<'a>, rows: &Range<usize>) -> &'a [f32] {
         match p.a {
             Lhs::Packed(panels) => &panels[rows.start * p.k + self.ks.start * rows.len()..],
+            Lhs::InPlace(a, pitch) => a.get(rows.start * pitch + self.ks.start..).unwrap_or_default(),
             Lhs::Plain(..) => {
                 let first = panel_rows(p.m, T::MR, self.rows.start).start;
                 &self.a[(rows.start - first) * self.ks.len()..]
@@ -218,67 +220,54 @@ impl Block<'_> {
     /// Panel `q` of B.
     fn panel_of_b<'a, T: Tile>(&'a self, p: &Product<'a>, q: usize) -> &'a [f32] {
         match p.b {
-            Columns::Packed(panels) => &panels[(q * p.k + self.ks.start) * T::NR..],
+            Columns::Packed(panels) => {
+                let width = panel_width::<T>(T::NR.min(p.n - q * T::NR));
+                &panels[q * p.k * T::NR + self.ks.start * width..]
+            }
             Columns::Pack(_) => &self.b[(q - self.cols.start) * self.ks.len() * T::NR..],
         }
     }
 
     /// A panel of B stays in the first-level cache while the panels of A pass by.
     fn sum<T: Tile>(&self, isa: T::I, p: &Product<'_>) {
-        let finish = self.ks.end == p.k && !p.finish.is_none();
+        let complete = self.ks.end == p.k && !p.finish.is_none();
+        // A tile finishes whole vectors in its registers, but for the functions that are no limits.
+        let rest = if complete { p.finish.rest() } else { None };
+        let (shapes, a_pitch) = match p.a {
+            Lhs::InPlace(_, pitch) => (T::IN_PLACE, pitch),
+            Lhs::Packed(_) | Lhs::Plain(..) => (T::PACKED, 0),
+        };
         for q in self.cols.clone() {
             let cols = q * T::NR..((q + 1) * T::NR).min(p.n);
+            let heights = shapes[cols.len().div_ceil(<T::I as Isa>::LANES) - 1];
+            let whole = cols.len().is_multiple_of(<T::I as Isa>::LANES);
+            let (finish, rest) = match (complete, whole) {
+                (true, true) => (Some(&p.finish), rest.as_ref()),
+                (true, false) => (None, Some(&p.finish)),
+                (false, _) => (None, None),
+            };
             let b = self.panel_of_b::<T>(p, q);
             for i in self.rows.clone() {
                 let rows = panel_rows(p.m, T::MR, i);
-                let a = self.panel_of_a::<T>(p, &rows);
-                let (k, resume, at) = (self.ks.len(), self.ks.start > 0, p.at + rows.start * p.n + cols.start);
-                let tile = T::HEIGHTS[rows.len() - 1];
-                if cols.len() == T::NR {
-                    tile(isa, &TileArgs { a, b, k, c: p.c, at, pitch: p.n, resume });
-                } else {
-                    let edge = Edge { c: p.c, at, pitch: p.n, rows: rows.len(), cols: cols.len(), nr: T::NR };
-                    edge.through(resume, |c| {
-                        tile(isa, &TileArgs { a, b, k, c, at: 0, pitch: T::NR, resume });
-                    });
-                }
-                if finish {
+                let tile = TileArgs {
+                    a: self.panel_of_a::<T>(p, &rows),
+                    a_pitch,
+                    b,
+                    k: self.ks.len(),
+                    c: p.c,
+                    at: p.at + rows.start * p.n + cols.start,
+                    pitch: p.n,
+                    place: [rows.start, cols.start],
+                    cols: cols.len(),
+                    resume: self.ks.start > 0,
+                    finish,
+                };
+                heights[rows.len() - 1](isa, &tile);
+                if let Some(finish) = rest {
                     let cols = cols.clone();
-                    isa.dispatch(FinishOp { finish: &p.finish, c: p.c, at: p.at, pitch: p.n, rows, cols });
+                    isa.dispatch(FinishOp { finish, c: p.c, at: p.at, pitch: p.n, rows, cols });
                 }
             }
-        }
-    }
-}
-
-/// Values of the largest register tile: 14 x 32.
-const LARGEST_TILE: usize = 448;
-
-/// A tile at the right edge of C: it has fewer columns than a register tile, which works on a whole copy instead.
-struct Edge<'a> {
-    c: &'a Shards<'a, f32>,
-    at: usize,
-    pitch: usize,
-    rows: usize,
-    cols: usize,
-    nr: usize,
-}
-
-impl Edge<'_> {
-    /// Lets `tile` work on a copy of C with rows of `nr` values; the columns that C does not have are dropped.
-    fn through(&self, resume: bool, tile: impl FnOnce(&Shards<'_, f32>)) {
-        let mut copy = [0.0; LARGEST_TILE];
-        let rows = (0..self.rows).map(|i| self.at + i * self.pitch).map(|at| at..at + self.cols);
-        if resume {
-            for (copy, row) in copy.chunks_exact_mut(self.nr).zip(rows.clone()) {
-                // SAFETY: no two tasks own the same part of C, and one row is alive at a time.
-                copy[..self.cols].copy_from_slice(unsafe { self.c.range(row) });
-            }
-        }
-        tile(&Shards::new(&mut copy));
-        for (copy, row) in copy.chunks_exact(self.nr).zip(rows) {
-            // SAFETY: as above.
-            unsafe { self.c.range(row) }.copy_from_slice(&copy[..self.cols]);
         }
     }
 }

@@ -25,7 +25,7 @@ const fn row<T: Tile>(name: &'static str) -> GemmKernel {
     GemmKernel {
         id: KernelId { name, op: "gemm", dtype: DType::F32, tile: [T::MR, T::NR], tier: <T::I as Isa>::TIER },
         blocks: blocks::<T>,
-        packed_b_len: |p| p.n.next_multiple_of(T::NR) * p.k,
+        packed_b_len: |p| panel_width::<T>(p.n) * p.k,
         pack_b: pack_b::<T>,
         scratch_len: |p, blocks, packed_b, threads| frame::<T>(p, blocks, packed_b).scratch_len() * threads,
         run: run::<T>,
@@ -40,18 +40,13 @@ fn blocks<T: Tile>(p: &Gemm, cpu: &Cpu) -> GemmBlocks {
     model::fitted(&GemmBlocks { kc: blocks.kc.max(deep), ..blocks }, [p.m, p.n, p.k], [T::MR, T::NR])
 }
 
-/// A single dense row is its own packed panel.
-fn packs_a(p: &Gemm) -> bool {
-    p.m != 1 || p.a.col != 1
-}
-
 fn frame<T: Tile>(p: &Gemm, blocks: &GemmBlocks, packed_b: bool) -> Frame {
-    Frame::new::<T>([p.m, p.n, p.k], blocks, packs_a(p), !packed_b)
+    Frame::new::<T>([p.m, p.n, p.k], blocks, !p.reads_a_in_place(), !packed_b)
 }
 
 fn pack_b<T: Tile>(p: &Gemm, b: &[f32], packed: &mut [f32]) {
     let isa = token::<T>();
-    for (start, panel) in (0..p.n).step_by(T::NR).zip(packed.chunks_exact_mut((T::NR * p.k).max(1))) {
+    for (start, panel) in (0..p.n).step_by(T::NR).zip(packed.chunks_mut((T::NR * p.k).max(1))) {
         pack_columns::<T>(isa, b, p.b, 0..p.k, start..(start + T::NR).min(p.n), panel);
     }
 }
@@ -76,7 +71,7 @@ fn run<T: Tile>(p: &Gemm, blocks: &GemmBlocks, args: GemmArgs<'_>, ctx: Ctx<'_>)
     let c = Shards::new(c);
     let product = |index: usize| {
         let at = batch[index];
-        let a = if packs_a(p) { Lhs::Plain(&a[at.a..], p.a) } else { Lhs::Packed(&a[at.a..]) };
+        let a = if p.reads_a_in_place() { Lhs::InPlace(&a[at.a..], p.a.row) } else { Lhs::Plain(&a[at.a..], p.a) };
         let b = match b {
             Rhs::Plain(_) => Columns::Pack(&pack),
             Rhs::Packed(b) => Columns::Packed(b),

@@ -70,6 +70,10 @@ fn random_case(random: &mut Random) -> Case {
     if random.below(2) == 0 {
         p.b = Strides { row: 1, col: p.k };
     }
+    if random.below(8) == 0 {
+        // Rows that share a set of the cache: A is packed.
+        p = plain(p.m, p.n, 1024);
+    }
     p.alpha = [1.0, 0.5, -2.0][random.below(3)];
     p.epilogue = random.epilogue();
     let batch = 1 + random.below(4);
@@ -157,6 +161,12 @@ fn the_choice_follows_from_problem_and_machine() {
         (Cpu::zen4(), (784, 128, 1152), "gemm_f32_6x64_avx512"),
         (Cpu::zen4(), (784, 96, 1152), "gemm_f32_8x48_avx512"),
         (Cpu::zen4(), (784, 32, 1152), "gemm_f32_14x32_avx512"),
+        (Cpu::zen4(), (4, 4096, 9216), "gemm_f32_6x64_avx512"),
+        // One panel of rows, so that B streams once.
+        (Cpu::zen4(), (8, 4096, 9216), "gemm_f32_8x48_avx512"),
+        (Cpu::zen4(), (12, 4096, 9216), "gemm_f32_14x32_avx512"),
+        // 13 vectors: three tiles of four and one of one.
+        (Cpu::zen4(), (197, 197, 64), "gemm_f32_6x64_avx512"),
         (Cpu::haswell(), (256, 256, 256), "gemm_f32_6x16_avx2"),
         (Cpu::haswell(), (1, 1000, 2048), "gemm_f32_1x64_avx2"),
         (Cpu::scalar(), (0, 0, 0), "gemm_f32_4x8_scalar"),

@@ -7,6 +7,7 @@ mod avx2;
 mod avx512;
 mod scalar;
 
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use std::fmt;
 use std::str::FromStr;
 
@@ -209,6 +210,13 @@ pub trait Isa: Copy + Send + Sync + 'static {
         debug_assert!(at < s.len());
         // SAFETY: the caller holds `at < s.len()`.
         self.splat(unsafe { *s.get_unchecked(at) })
+    }
+
+    /// Asks for the cache line of `s[at]` before it is needed. Any `at` will do: nothing is read.
+    #[inline(always)]
+    fn prefetch(self, s: &[f32], at: usize) {
+        // SAFETY: a prefetch touches no memory, wherever it points, and is in the base instruction set.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(s.as_ptr().wrapping_add(at).cast()) };
     }
 
     /// Loads `LANES` values.

@@ -7,6 +7,9 @@ use crate::{Conv2d, Cpu};
 /// Bytes of an f32.
 const F32: usize = size_of::<f32>();
 
+/// Cycles until another core has taken up a task: about a microsecond.
+const DISPATCH: u64 = 4000;
+
 /// Blocks for tiles of `width` output channels in vectors of `lanes`, over input pixels of `x_lanes` elements.
 ///
 /// The weights of an output block and `ic` input channels fill at most three quarters of L1, so that they stay while
@@ -29,7 +32,8 @@ pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [width, lanes]: [usi
             let oc = ocg.div_ceil(parts).next_multiple_of(width);
             let tasks = p.n * p.groups * p.oh().div_ceil(rows) * ocg.div_ceil(oc);
             let rounds = tasks.div_ceil(cpu.cores.max(1)) as u64;
-            let time = rounds * task_cost(p, &input, rows, oc.min(ocg), lanes);
+            let start = if tasks > 1 { DISPATCH } else { 0 };
+            let time = start + rounds * task_cost(p, &input, rows, oc.min(ocg), lanes);
             if time < best.0 {
                 best = (time, ConvBlocks { rows, oc, ic });
             }

@@ -155,6 +155,11 @@ impl Tiles for Scalar {
         &[widths!(Scalar, true, 1: 1 2 3 4 5 6 7 8), widths!(Scalar, true, 2: 1 2 3 4)];
 }
 
+/// How far ahead weights are asked for, in f32: 32 vectors, 8 to 32 steps of some 28 cycles each. Memory answers within
+/// 400. Small images read weights too seldom for the core's own prefetching: 73 % of the peak became 91 % where all
+/// operands came from memory (7x7 pixels, 512 to 2048 channels, Zen 4).
+const AHEAD: usize = 512;
+
 /// One tile, compiled for the instruction set.
 ///
 /// # Safety
@@ -188,6 +193,9 @@ impl<const PLANAR: bool, const P: usize, const NV: usize> SimdOp for Body<'_, PL
                 load_sums(isa, t, 3, &mut acc[3]);
             }
         }
+        for v in 0..NV {
+            prefetch_sums::<I, P>(isa, t, v);
+        }
         accumulate::<I, PLANAR, P, NV>(isa, t, &mut acc);
         if NV > 0 {
             store_sums(isa, t, 0, &mut acc[0]);
@@ -213,6 +221,20 @@ fn load_sums<I: Isa, const P: usize>(isa: I, t: &Tile<'_>, v: usize, acc: &mut [
     for (p, sum) in acc.iter_mut().enumerate() {
         // SAFETY: the range holds P vectors and p < P.
         *sum = unsafe { isa.load_at(y, p * I::LANES) };
+    }
+}
+
+/// Asks for the outputs of vector `v`, and for what finishes them, while the sums are being made.
+#[inline(always)]
+fn prefetch_sums<I: Isa, const P: usize>(isa: I, t: &Tile<'_>, v: usize) {
+    let at = t.y_at + v * t.y_pitch;
+    // SAFETY: only the calling task reaches the tile's outputs, and this is the only range alive in it.
+    let y = unsafe { t.y.range(at..at + P * I::LANES) };
+    for p in 0..P {
+        isa.prefetch(y, p * I::LANES);
+    }
+    if let Some(finish) = t.finish {
+        finish.prefetch::<I, P>(isa, at);
     }
 }
 
@@ -245,6 +267,12 @@ fn accumulate<I: Isa, const PLANAR: bool, const P: usize, const NV: usize>(
     let (mut x_at, mut w_at, mut left) = (t.x_at, 0, t.channels);
     while left > 0 {
         let here = left.min(lanes);
+        if !PLANAR {
+            // The pixels of the tile at the right.
+            for p in P..2 * P {
+                isa.prefetch(t.x, x_at + p * lanes);
+            }
+        }
         for row in 0..taps.rows {
             let (mut at, mut phase) = (x_at + row * taps.row_pitch, 0);
             for _ in 0..taps.cols {
@@ -253,6 +281,7 @@ fn accumulate<I: Isa, const PLANAR: bool, const P: usize, const NV: usize>(
                     for (v, w) in w.iter_mut().enumerate() {
                         // SAFETY: of the `channels * taps * NV` vectors asserted above this is one not yet used.
                         *w = unsafe { isa.load_at(t.w, w_at + v * I::LANES) };
+                        isa.prefetch(t.w, w_at + v * I::LANES + AHEAD);
                     }
                     for p in 0..P {
                         // SAFETY: `at - x_at` is at most the span of the taps and `lane < lanes`, so the index is

@@ -78,7 +78,9 @@ fn run<T: Tile>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_
     let image = p.ic / p.groups * p.ih * p.iw;
     let columns = |piece: &Piece, to: &mut [f32]| {
         let x = &x[piece.product * image..(piece.product + 1) * image];
-        isa.dispatch(ImagePanel { p, x, ks: piece.ks.clone(), js: piece.js.clone(), width: T::NR, to });
+        let (ks, js) = (piece.ks.clone(), piece.js.clone());
+        let width = panel_width::<T>(js.len());
+        isa.dispatch(ImagePanel { p, x, ks, js, width, to });
     };
     let y = Shards::new(y);
     let product = |index: usize| {
