@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::math::apply;
+use crate::math::apply_inlined;
 use crate::{Isa, Shards, SimdOp, Unary};
 
 /// Which values are added to the products.
@@ -91,7 +91,7 @@ impl SimdOp for FinishOp<'_> {
                 if let Some(residual) = residual.map(like) {
                     x = isa.add(x, residual);
                 }
-                let x = apply(isa, finish.act, x);
+                let x = apply_inlined(isa, finish.act, x);
                 if out.len() == I::LANES {
                     isa.store(out, x);
                 } else {
