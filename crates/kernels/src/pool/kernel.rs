@@ -1,19 +1,12 @@
-//! Pooling of whole problems, and the windows of one output row of any size, stride and layout, vector by vector.
+//! Pooling of whole problems: how values become one, and how output rows are shared out.
 //!
-//! A vector holds the channels of one output place where the layout is blocked, and neighbouring outputs of one
-//! channel where it is not and the stride is 1. Either way the next vector of inputs lies a fixed distance ahead.
-//! The order of every sum is that of the windows in registers ([`super::sweep`]): the rows of a column, then columns.
+//! The order of every sum is the same: down the rows of each column of a window, then over the columns.
 
-use std::marker::PhantomData;
-use std::ops::Range;
-
+use super::Pool2d;
+use super::rows::Rows;
 use super::sweep::{self, Sweep};
-use super::{Pool2d, Windows};
 use crate::conv::Layout;
-use crate::{Ctx, Isa, Shards, SimdOp};
-
-/// Vectors of outputs that are in flight together, to cover the latency of the additions.
-const BLOCK: usize = 4;
+use crate::{Ctx, Isa, Shards};
 
 /// Inputs that one task reads, about: 64 KiB, so that what is shared out costs far more than the sharing.
 const INPUTS: usize = 16_384;
@@ -113,105 +106,8 @@ fn run<I: Isa, F: Fold>(p: &Pool2d, x: &[f32], y: &mut [f32], ctx: Ctx<'_>) {
         if in_registers {
             return isa.dispatch(Sweep::<F>::new(p, &windows, rows, x, y));
         }
-        for (at, y) in rows.zip(y.chunks_exact_mut(row)) {
-            let x = &x[at / p.oh * in_plane..][..in_plane];
-            isa.dispatch(Row::<F::Exact> { p, windows: &windows, pixel, oy: at % p.oh, x, y, fold: PhantomData });
-        }
+        isa.dispatch(Rows::<F::Exact>::new(p, &windows, rows, x, y));
     });
-}
-
-struct Row<'a, F> {
-    p: &'a Pool2d,
-    windows: &'a [Windows; 2],
-    /// Elements of one place: 1, or the lanes.
-    pixel: usize,
-    oy: usize,
-    /// The plane (or block of planes).
-    x: &'a [f32],
-    /// The output row.
-    y: &'a mut [f32],
-    fold: PhantomData<F>,
-}
-
-impl<F: Fold> SimdOp for Row<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call<I: Isa>(mut self, isa: I) {
-        let inner = self.windows[1].inner(self.p.ow);
-        self.singles(isa, 0..inner.start);
-        let rest = if self.pixel == I::LANES || self.p.stride[1] == 1 {
-            self.vectors(isa, inner.clone())
-        } else {
-            inner.start
-        };
-        self.singles(isa, rest..self.p.ow);
-    }
-}
-
-impl<F: Fold> Row<'_, F> {
-    /// Outputs one by one, for those at the border and those that fill no vector.
-    #[inline(always)]
-    fn singles<I: Isa>(&mut self, isa: I, outputs: Range<usize>) {
-        let [vertical, horizontal] = self.windows;
-        for ox in outputs {
-            let mut acc = isa.splat(F::START);
-            for kx in horizontal.taps(ox) {
-                let mut column = isa.splat(F::START);
-                for ky in vertical.taps(self.oy) {
-                    let at = (vertical.place(self.oy, ky) * self.p.iw + horizontal.place(ox, kx)) * self.pixel;
-                    column = F::fold(isa, column, isa.load_part(&self.x[at..at + self.pixel]));
-                }
-                acc = F::fold(isa, acc, column);
-            }
-            let y = &mut self.y[ox * self.pixel..(ox + 1) * self.pixel];
-            isa.store_part(y, F::finish(isa, acc, self.p.reciprocal(self.windows, self.oy, ox)));
-        }
-    }
-
-    /// Whole vectors of outputs whose columns all lie in the image; returns the first output that is left over.
-    #[inline(always)]
-    fn vectors<I: Isa>(&mut self, isa: I, outputs: Range<usize>) -> usize {
-        let count = outputs.len() * self.pixel / I::LANES;
-        let whole = count - count % BLOCK;
-        let first = outputs.start;
-        for at in (0..whole).step_by(BLOCK) {
-            self.block::<I, BLOCK>(isa, first, at);
-        }
-        for at in whole..count {
-            self.block::<I, 1>(isa, first, at);
-        }
-        first + count * I::LANES / self.pixel
-    }
-
-    /// `N` vectors of outputs from vector `at` behind the output `first`.
-    #[inline(always)]
-    fn block<I: Isa, const N: usize>(&mut self, isa: I, first: usize, at: usize) {
-        let [vertical, horizontal] = self.windows;
-        let mut acc = [isa.splat(F::START); N];
-        let ahead = horizontal.stride * I::LANES;
-        for kx in 0..horizontal.taps {
-            let mut column = [isa.splat(F::START); N];
-            for ky in vertical.taps(self.oy) {
-                let line = vertical.place(self.oy, ky) * self.p.iw;
-                let base = (line + horizontal.place(first, kx)) * self.pixel + at * ahead;
-                let taps = &self.x[base..base + (N - 1) * ahead + I::LANES];
-                for (j, column) in column.iter_mut().enumerate() {
-                    // SAFETY: `taps` is just long enough for the last vector, j = N - 1.
-                    *column = F::fold(isa, *column, unsafe { isa.load_at(taps, j * ahead) });
-                }
-            }
-            for (acc, column) in acc.iter_mut().zip(column) {
-                *acc = F::fold(isa, *acc, column);
-            }
-        }
-        // All columns lie in the image, so the outputs of a row share one divisor.
-        let reciprocal = self.p.reciprocal(self.windows, self.oy, first);
-        let y = &mut self.y[first * self.pixel + at * I::LANES..];
-        for (acc, y) in acc.into_iter().zip(y.chunks_exact_mut(I::LANES)) {
-            isa.store(y, F::finish(isa, acc, reciprocal));
-        }
-    }
 }
 
 #[cfg(test)]
@@ -271,6 +167,18 @@ mod tests {
             Pool2d { stride: [1, 1], pads: Pads { top: 3, left: 4, bottom: 0, right: 3 }, oh: 12, ow: 88, ..base },
             Pool2d { pads: Pads { top: 0, left: 2, bottom: 1, right: 0 }, oh: 5, ow: 42, ..base },
             Pool2d { kernel: [2, 2], ih: 10, iw: 82, ..base },
+            Pool2d { kernel: [5, 5], stride: [3, 3], oh: 3, ow: 27, ..base },
+            Pool2d {
+                kernel: [13, 13],
+                stride: [1, 1],
+                pads: Pads { top: 6, left: 6, bottom: 6, right: 6 },
+                oh: 11,
+                ow: 83,
+                ..base
+            },
+            // Rows of more places than are folded at once, and a window of more.
+            Pool2d { kernel: [2, 3], stride: [1, 1], ih: 2, iw: 2500, oh: 3, ow: 2500, ..base },
+            Pool2d { kernel: [2, 150], stride: [1, 2], ih: 2, iw: 160, oh: 3, ow: 7, ..base },
         ];
         for p in problems {
             check(p, PoolKind::Max);
@@ -296,8 +204,11 @@ mod tests {
             count_include_pad: false,
             layout: Layout::Nchwc,
         };
-        let one = Pool2d { n: 1, ..base };
-        for kind in [PoolKind::Max, PoolKind::Average] {
+        let far = Pads { top: 2, left: 2, bottom: 2, right: 2 };
+        let problems = [base, Pool2d { kernel: [5, 5], pads: far, ..base }];
+        for (kind, base) in [PoolKind::Max, PoolKind::Average].into_iter().flat_map(|kind| problems.map(|p| (kind, p)))
+        {
+            let one = Pool2d { n: 1, ..base };
             each_tier(0, |tier, ctx| {
                 let (kernel, pool) = (choose(kind, tier), ctx.pool);
                 let image = numbers(8usize.next_multiple_of(tier.lanes()) * 40 * 41, 3);

@@ -3,6 +3,7 @@
 //! Pooling over the whole image is a reduction: [`crate::reduce::Reduce::global`].
 
 mod kernel;
+mod rows;
 mod sweep;
 
 use crate::catalog::KernelId;
@@ -110,6 +111,11 @@ impl Windows {
         self.steps((self.before + self.input + self.after).saturating_sub(o * self.stride)).min(self.taps)
     }
 
+    /// Places from the first tap to the last, both included.
+    fn reach(&self) -> usize {
+        (self.taps - 1) * self.dilation + 1
+    }
+
     /// Taps that begin within a distance. Spares the usual window the division, which takes longer than its taps.
     #[inline(always)]
     fn steps(&self, distance: usize) -> usize {
@@ -118,7 +124,7 @@ impl Windows {
 
     /// The outputs whose taps all lie in the image.
     fn inner(&self, outputs: usize) -> std::ops::Range<usize> {
-        let reach = (self.taps - 1) * self.dilation + 1;
+        let reach = self.reach();
         let first = self.before.div_ceil(self.stride).min(outputs);
         let end = (self.input + self.before).checked_sub(reach).map_or(0, |last| last / self.stride + 1).min(outputs);
         first..end.max(first)
