@@ -99,49 +99,67 @@ fn run<I: Isa>(p: &ChannelCopy, x: &[f32], y: &mut [f32], ctx: Ctx<'_>) {
         let (rest, part) = (task.index / parts, task.index % parts);
         let (image, block) = (rest / written, rest % written);
         let pixels = part * PIXELS..p.pixels.min((part + 1) * PIXELS);
-        for (first, m) in (p.starts[block]..p.starts[block + 1]).map(|i| (i == p.starts[block], &p.moves[i])) {
-            let at = |blocks: usize, block: usize| (image * blocks + block) * plane + pixels.start * I::LANES;
-            let (from, to) = (at(x_blocks, m.from), at(y_blocks, m.to));
-            let len = pixels.len() * I::LANES;
-            // SAFETY: tasks differ in image, block or pixels, and the range ends with this use of it.
-            let y = unsafe { y.range(to..to + len) };
-            // Lanes past the last channel hold anything: the first move of a block need not keep them.
-            let all = first && p.starts[block + 1] - p.starts[block] == 1 && is_whole(p, m);
-            isa.dispatch(Body { lanes: &m.lanes, all, x: &x[from..from + len], y });
+        let moves = &p.moves[p.starts[block]..p.starts[block + 1]];
+        let at = |blocks: usize, block: usize| (image * blocks + block) * plane + pixels.start * I::LANES;
+        let (to, len) = (at(y_blocks, moves[0].to), pixels.len() * I::LANES);
+        // SAFETY: tasks differ in image, block or pixels.
+        let y = unsafe { y.range(to..to + len) };
+        for group in moves.chunks(MOST) {
+            let from = |i: usize| &x[at(x_blocks, group[i].from)..][..len];
+            let keeps = !covers(p, group);
+            match group.len() {
+                1 => isa.dispatch(Body::<1> { lanes: lanes(group), keeps, x: std::array::from_fn(from), y }),
+                2 => isa.dispatch(Body::<2> { lanes: lanes(group), keeps, x: std::array::from_fn(from), y }),
+                3 => isa.dispatch(Body::<3> { lanes: lanes(group), keeps, x: std::array::from_fn(from), y }),
+                _ => isa.dispatch(Body::<MOST> { lanes: lanes(group), keeps, x: std::array::from_fn(from), y }),
+            }
         }
     });
 }
 
-/// True where a move writes every channel of its vector.
-fn is_whole(p: &ChannelCopy, m: &Move) -> bool {
-    let channels = p.lanes.min(p.channels[1] - m.to * p.lanes);
-    m.lanes[..channels].iter().all(|&lane| lane != KEPT)
+/// Moves that are made at a time, in registers.
+const MOST: usize = 4;
+
+fn lanes<const K: usize>(moves: &[Move]) -> [&[u32; MAX_LANES]; K] {
+    std::array::from_fn(|i| &moves[i].lanes)
 }
 
-struct Body<'a> {
-    lanes: &'a [u32; MAX_LANES],
-    /// No lane is kept.
-    all: bool,
-    x: &'a [f32],
+/// True where moves write every channel of their vector; lanes past the last channel may hold anything.
+fn covers(p: &ChannelCopy, moves: &[Move]) -> bool {
+    let channels = p.lanes.min(p.channels[1] - moves[0].to * p.lanes);
+    (0..channels).all(|lane| moves.iter().any(|m| m.lanes[lane] != KEPT))
+}
+
+/// `K` moves into one vector of channels.
+struct Body<'a, const K: usize> {
+    lanes: [&'a [u32; MAX_LANES]; K],
+    /// What no move writes stays as it is.
+    keeps: bool,
+    x: [&'a [f32]; K],
     y: &'a mut [f32],
 }
 
-impl SimdOp for Body<'_> {
+impl<const K: usize> SimdOp for Body<'_, K> {
     type Output = ();
 
     #[inline(always)]
     fn call<I: Isa>(self, isa: I) {
-        let Body { lanes, all, x, y } = self;
-        if all && lanes[..I::LANES].iter().zip(0..).all(|(&lane, i)| lane == i) {
-            return y.copy_from_slice(x);
+        let Body { lanes, keeps, x, y } = self;
+        if K == 1 && !keeps && lanes[0][..I::LANES].iter().zip(0..).all(|(&lane, i)| lane == i) {
+            return y.copy_from_slice(x[0]);
         }
-        let moved = lanes.map(|lane| if lane == KEPT { 0.0 } else { 1.0 });
-        let mask = isa.lt(isa.zero(), isa.load(&moved));
-        let order = isa.order(lanes.map(|lane| if lane == KEPT { 0 } else { lane }));
-        for (x, y) in x.chunks_exact(I::LANES).zip(y.chunks_exact_mut(I::LANES)) {
-            let v = isa.permute(isa.load(x), order);
-            let v = if all { v } else { isa.select(mask, v, isa.load(y)) };
-            isa.store(y, v);
+        let masks = lanes.map(|lanes| {
+            let moved = lanes.map(|lane| if lane == KEPT { 0.0 } else { 1.0 });
+            isa.lt(isa.zero(), isa.load(&moved))
+        });
+        let orders = lanes.map(|lanes| isa.order(lanes.map(|lane| if lane == KEPT { 0 } else { lane })));
+        assert!(x.iter().all(|x| x.len() == y.len()));
+        for at in (0..y.len()).step_by(I::LANES) {
+            let mut v = if keeps { isa.load(&y[at..]) } else { isa.zero() };
+            for k in 0..K {
+                v = isa.select(masks[k], isa.permute(isa.load(&x[k][at..]), orders[k]), v);
+            }
+            isa.store(&mut y[at..], v);
         }
     }
 }
