@@ -119,18 +119,19 @@ impl Method {
             () if values <= cpu.l3.size / (2 * cpu.cores.max(1)) => from(L3),
             () => from(MEMORY),
         };
+        let first = first_rate(cpu, self.weights(p, p.oc / p.groups));
         let weight = match () {
             () if again && weights + values <= near(cpu) => from(L2),
             () if again && self.stays(p, cpu) => from(L3),
             () if again => from(MEMORY),
-            () => from(first_rate(cpu, self.weights(p, p.oc / p.groups))),
+            // Prefetchers follow a stream of one vector a step less well than a wider one: on Zen 4 a whole layer whose
+            // weights are read once took a quarter more time on AVX-512, and two fifths more on AVX2.
+            () if width == self.lanes => from(first) * 3 / 2,
+            () => from(first),
         };
         // Reads pass behind the sums, but for about a quarter; half, where a position's values, which every block of
         // output channels reads, do not stay in L1.
         let hidden = if squares * icg * F32 <= cpu.l1d.size / 2 { 4 } else { 2 };
-        // Prefetchers follow a stream of one vector a step less well than a wider one: on Zen 4 whole layers whose
-        // weights come from far took a quarter more time on AVX-512, and two fifths more on AVX2.
-        let weight = if width == self.lanes && weight > from(L2) { weight * 3 / 2 } else { weight };
         // One position and block of output channels: the first of its tiles brings the weights.
         let block = |vectors: usize| {
             let count = squares.div_ceil(most);
