@@ -11,28 +11,31 @@ pub(super) struct Identity {
     family: u32,
     model: u32,
     stepping: u32,
+    /// Whether it has matrix tiles.
+    tiles: bool,
 }
 
 /// `AuthenticAMD family 25 model 17 stepping 1`
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Identity { vendor, family, model, stepping } = self;
+        let Identity { vendor, family, model, stepping, tiles: _ } = self;
         write!(f, "{vendor} family {family} model {model} stepping {stepping}")
     }
 }
 
-/// Intel server cores with AVX-512, which have a second 512-bit pipe: Skylake-SP to Cooper Lake, Ice Lake-SP and -D,
-/// Sapphire Rapids, Emerald Rapids, Granite Rapids and Granite Rapids-D.
-const INTEL_SERVERS: [u32; 7] = [0x55, 0x6a, 0x6c, 0x8f, 0xcf, 0xad, 0xae];
+/// Intel server cores with AVX-512, which have a second 512-bit pipe: Skylake-SP to Cooper Lake, Ice Lake-SP and -D.
+/// Those after them are known by their tiles, see [`Identity::fma512`].
+const INTEL_SERVERS: [u32; 3] = [0x55, 0x6a, 0x6c];
 
 impl Identity {
     /// 512-bit multiply-adds a cycle: Zen 4 (family 19h) sends the two halves of one through its two 256-bit pipes,
-    /// Zen 5 (1Ah) and Intel's servers have two full pipes, Intel's clients one. An unknown core is taken to have
-    /// one; being wrong costs a less suitable tile, never a result.
+    /// Zen 5 (1Ah) and Intel's servers have two full pipes, Intel's clients one. From Sapphire Rapids on the servers
+    /// alone have matrix tiles (AMX), which tell them even where a hypervisor gives another model. An unknown core is
+    /// taken to have one; being wrong costs a less suitable tile, never a result.
     pub(super) fn fma512(&self) -> usize {
         let two = match self.vendor.as_str() {
             "AuthenticAMD" => self.family >= 0x1a,
-            "GenuineIntel" => self.family == 6 && INTEL_SERVERS.contains(&self.model),
+            "GenuineIntel" => self.tiles || self.family == 6 && INTEL_SERVERS.contains(&self.model),
             _ => false,
         };
         1 + usize::from(two)
@@ -55,8 +58,12 @@ fn vendor(r: CpuidResult) -> String {
 
 /// This machine's vendor, family, model and stepping.
 pub(super) fn identity() -> Identity {
-    decode(vendor(leaf(0, 0)), leaf(1, 0).eax)
+    let tiles = has_leaf(7) && leaf(7, 0).edx >> AMX_TILE & 1 == 1;
+    Identity { tiles, ..decode(vendor(leaf(0, 0)), leaf(1, 0).eax) }
 }
+
+/// Bit of `edx` of leaf 7.
+const AMX_TILE: u32 = 24;
 
 /// Family and model have an extended part that counts only above the old ranges (family 15; families 6 and 15).
 fn decode(vendor: String, signature: u32) -> Identity {
@@ -64,7 +71,7 @@ fn decode(vendor: String, signature: u32) -> Identity {
     let base = bits(8, 4);
     let family = if base == 15 { base + bits(20, 8) } else { base };
     let model = bits(4, 4) | if base == 6 || base == 15 { bits(16, 4) << 4 } else { 0 };
-    Identity { vendor, family, model, stepping: bits(0, 4) }
+    Identity { vendor, family, model, stepping: bits(0, 4), tiles: false }
 }
 
 /// The data or unified caches of levels one to three, as far as they are told.
@@ -112,6 +119,7 @@ mod tests {
         assert_eq!((skylake_sp.family, skylake_sp.model, skylake_sp.fma512()), (6, 0x55, 2));
         let rocket_lake = decode("GenuineIntel".to_owned(), 0x000a_0671);
         assert_eq!((rocket_lake.model, rocket_lake.fma512()), (0xa7, 1));
+        assert_eq!(Identity { tiles: true, ..rocket_lake }.fma512(), 2);
     }
 
     #[test]

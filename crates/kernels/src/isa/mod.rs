@@ -7,7 +7,7 @@ mod avx2;
 mod avx512;
 mod scalar;
 
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 use std::fmt;
 use std::str::FromStr;
 
@@ -217,6 +217,13 @@ pub trait Isa: Copy + Send + Sync + 'static {
     fn prefetch(self, s: &[f32], at: usize) {
         // SAFETY: a prefetch touches no memory, wherever it points, and is in the base instruction set.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(s.as_ptr().wrapping_add(at).cast()) };
+    }
+
+    /// Asks for the cache line of `s[at]` in the second level, long before it is needed. Any `at` will do.
+    #[inline(always)]
+    fn prefetch_far(self, s: &[f32], at: usize) {
+        // SAFETY: a prefetch touches no memory, wherever it points, and is in the base instruction set.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(s.as_ptr().wrapping_add(at).cast()) };
     }
 
     /// Loads `LANES` values.

@@ -226,7 +226,7 @@ impl<'a, I: Tiles> Run<'a, I> {
             for ic in (0..icg).step_by(self.ic) {
                 for row in 0..rows {
                     let pixel = (out.start + row) * p.ow();
-                    let block = Block { n, channel, vectors, ic, row, pixel, columns };
+                    let block = Block { n, channel, vectors, ic, row, rows, pixel, columns };
                     self.row(source, weights, &block);
                 }
             }
@@ -244,14 +244,20 @@ impl<'a, I: Tiles> Run<'a, I> {
         let y_at = plane * y_pitch + b.pixel * I::LANES;
         let x_at = source.at + b.row * source.row_pitch + b.ic / self.x_lanes * source.block_pitch;
         let tiles = self.tiles[b.vectors - 1];
-        for (column, width) in cut(b.columns, tiles.len()) {
+        // The weights of the next pass stand behind those of this one, whose tiles ask for them in equal shares.
+        let taps = self.input.taps.count() * b.vectors * I::LANES;
+        let (here, next) = weights[b.ic * taps..].split_at(channels * taps);
+        let next = &next[..next.len().min(here.len())];
+        let across = b.columns.div_ceil(tiles.len());
+        for (number, (column, width)) in (b.row * across..).zip(cut(b.columns, tiles.len())) {
             let tile = Tile {
                 x: source.data,
                 x_at: x_at + column * self.x_lanes,
                 x_pitch: source.block_pitch,
                 taps: &self.input.taps,
                 channels,
-                w: &weights[b.ic * self.input.taps.count() * b.vectors * I::LANES..],
+                w: here,
+                ahead: share(next, number, b.rows * across),
                 y: &self.y,
                 y_at: y_at + column * I::LANES,
                 y_pitch,
@@ -277,11 +283,17 @@ struct Block {
     vectors: usize,
     /// First input channel of the group.
     ic: usize,
-    /// Row of the strip.
+    /// Row of the strip, and how many there are.
     row: usize,
+    rows: usize,
     /// First output pixel of the image, and how many there are.
     pixel: usize,
     columns: usize,
+}
+
+/// Part `number` of `parts` of almost the same length.
+pub(super) fn share<T>(all: &[T], number: usize, parts: usize) -> &[T] {
+    &all[number * all.len() / parts..(number + 1) * all.len() / parts]
 }
 
 /// Cuts `len` pixels into as few tiles of at most `most` as there can be, of almost the same width, as (first, width):

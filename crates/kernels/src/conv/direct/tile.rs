@@ -1,6 +1,7 @@
 //! The register tile: P pixels by NV vectors of output channels, accumulated over input channels and kernel taps.
 
 use crate::conv::epilogue::Finish;
+use crate::gemm::product::LINE;
 use crate::parallel::Shards;
 use crate::{Avx2, Avx512, Isa, Scalar, SimdOp};
 
@@ -95,6 +96,8 @@ pub(in crate::conv) struct Tile<'a> {
     pub(in crate::conv) channels: usize,
     /// Their weights: vectors of input channels, kernel rows, kernel columns, lanes, NV vectors of output channels.
     pub(in crate::conv) w: &'a [f32],
+    /// Weights that a later tile reads, to be asked for meanwhile.
+    pub(in crate::conv) ahead: &'a [f32],
     pub(in crate::conv) y: &'a Shards<'a, f32>,
     /// Where the first pixel stands in the first vector of output channels.
     pub(in crate::conv) y_at: usize,
@@ -265,6 +268,9 @@ fn accumulate<I: Isa, const PLANAR: bool, const P: usize, const NV: usize>(
     assert!(last + P * lanes <= t.x.len(), "the taps of all pixels stand in the input");
     assert!(t.channels * taps.count() * NV * I::LANES <= t.w.len(), "all weights are there");
     let (mut x_at, mut w_at, mut left) = (t.x_at, 0, t.channels);
+    // Lines of the later weights for each tap of a vector of channels.
+    let lines = t.ahead.len().div_ceil(LINE * t.channels.div_ceil(lanes) * taps.count());
+    let mut ahead = 0;
     while left > 0 {
         let here = left.min(lanes);
         if !PLANAR {
@@ -276,6 +282,10 @@ fn accumulate<I: Isa, const PLANAR: bool, const P: usize, const NV: usize>(
         for row in 0..taps.rows {
             let (mut at, mut phase) = (x_at + row * taps.row_pitch, 0);
             for _ in 0..taps.cols {
+                for _ in 0..lines {
+                    isa.prefetch_far(t.ahead, ahead);
+                    ahead += LINE;
+                }
                 for lane in 0..here {
                     let mut w = [isa.zero(); NV];
                     for (v, w) in w.iter_mut().enumerate() {

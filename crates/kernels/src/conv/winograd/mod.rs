@@ -28,7 +28,7 @@ use self::grid::{Grid, Panel};
 use self::input::Input;
 use self::minimal::{F2, F2By5, F4, F4By5, F6, Minimal};
 use self::output::Output;
-use super::direct::{Taps, Tile, Tiles, cut, whole_groups};
+use super::direct::{Taps, Tile, Tiles, cut, share, whole_groups};
 use super::epilogue::Finish;
 use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
 use crate::catalog::KernelId;
@@ -209,21 +209,26 @@ impl<I: Tiles, T> Run<'_, I, T> {
             let vectors = (self.width / I::LANES).min((ocg - first).div_ceil(I::LANES));
             let channel = group * ocg + first;
             // Groups other than one are whole vectors, so that weights stand at the channel's number.
-            let weights = &self.w[channel * icg * N * N..][..N * N * icg * vectors * I::LANES];
-            for (position, w) in weights.chunks_exact(icg * vectors * I::LANES).enumerate() {
-                self.multiply(w, &v[position * inputs.pitch..], &mut m[position * products.pitch..], squares.len());
+            let mut weights = &self.w[channel * icg * N * N..];
+            for position in 0..N * N {
+                let (w, next) = weights.split_at(icg * vectors * I::LANES);
+                let (v, m) = (&v[position * inputs.pitch..], &mut m[position * products.pitch..]);
+                self.multiply([w, &next[..next.len().min(w.len())]], v, m, squares.len());
+                weights = next;
             }
             let (squares, finish, y) = (squares.clone(), &self.finish, &self.y);
             isa.dispatch(Output { p, grid, squares, panel: products, m, channel, vectors, finish, y, minimal });
         }
     }
 
-    /// Multiplies `[ic][oc]` with `[ic vector][tile][lane]` to `[oc vector][tile][lane]`.
-    fn multiply(&self, w: &[f32], v: &[f32], m: &mut [f32], squares: usize) {
+    /// Multiplies `[ic][oc]` with `[ic vector][tile][lane]` to `[oc vector][tile][lane]`, and asks for the `next`
+    /// weights meanwhile.
+    fn multiply(&self, [w, next]: [&[f32]; 2], v: &[f32], m: &mut [f32], squares: usize) {
         let channels = self.p.ic / self.p.groups;
         let by_width = I::BLOCKED[w.len() / (channels * I::LANES) - 1];
         let m = Shards::new(m);
-        for (first, width) in cut(squares, by_width.len()) {
+        let count = squares.div_ceil(by_width.len());
+        for (number, (first, width)) in cut(squares, by_width.len()).enumerate() {
             let tile = Tile {
                 x: v,
                 x_at: first * I::LANES,
@@ -231,6 +236,7 @@ impl<I: Tiles, T> Run<'_, I, T> {
                 taps: &Taps::ONE,
                 channels,
                 w,
+                ahead: share(next, number, count),
                 y: &m,
                 y_at: first * I::LANES,
                 y_pitch: squares * I::LANES,
