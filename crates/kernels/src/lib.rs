@@ -25,7 +25,7 @@ mod rows;
 #[cfg(test)]
 mod trial;
 
-pub use cpu::{Cache, Cpu};
+pub use cpu::{Cache, Cpu, ReadRates};
 pub use isa::{Avx2, Avx512, Isa, MAX_LANES, Scalar, SimdOp, Tier, UnknownTier};
 pub use parallel::{Ctx, Pool, Shards, Task};
 pub use problem::{Conv2d, ConvTranspose2d, DepthwisePointwise, Epilogue, Pads, ProblemError};

@@ -293,10 +293,19 @@ fn choices_are_the_ones_written_down() {
 }
 
 #[test]
+fn where_memory_is_slow_large_weights_cost_more_than_products() {
+    let pads = Pads { top: 1, left: 1, bottom: 1, right: 1 };
+    let p = Conv2d { pads, ..conv(256, [14, 14], 256, [3, 3]) }.validated().unwrap();
+    let op = |cpu: &Cpu| choose(&p, cpu).map(|(row, _)| row.id.op);
+    // F(4x4) has 9.4 MB of weights and F(2x2) 4.2 MB.
+    assert_eq!([op(&Cpu::zen5()), op(&Cpu::granite_rapids())], [Some("conv-winograd4"), Some("conv-winograd2")]);
+}
+
+#[test]
 fn the_method_does_not_depend_on_batch_or_cores() {
     let (mut r, problems) = problems(3, true, 300);
     for p in problems {
-        for cpu in [Cpu::zen4(), Cpu::zen5(), Cpu::haswell()] {
+        for cpu in [Cpu::zen4(), Cpu::zen5(), Cpu::granite_rapids(), Cpu::haswell()] {
             let name = |p, cpu: &Cpu| choose(p, cpu).map(|(row, _)| row.id.name);
             let other = Conv2d { n: 1 + r.below(9), ..p };
             let cores = cpu.clone().with_cores(1 + r.below(16));

@@ -33,12 +33,12 @@ impl Identity {
     /// alone have matrix tiles (AMX), which tell them even where a hypervisor gives another model. An unknown core is
     /// taken to have one; being wrong costs a less suitable tile, never a result.
     pub(super) fn fma512(&self) -> usize {
-        let two = match self.vendor.as_str() {
-            "AuthenticAMD" => self.family >= 0x1a,
-            "GenuineIntel" => self.tiles || self.family == 6 && INTEL_SERVERS.contains(&self.model),
-            _ => false,
-        };
-        1 + usize::from(two)
+        1 + usize::from(self.has_mesh() || self.vendor == "AuthenticAMD" && self.family >= 0x1a)
+    }
+
+    /// True for Intel's servers, whose last level is spread over a mesh.
+    pub(super) fn has_mesh(&self) -> bool {
+        self.vendor == "GenuineIntel" && (self.tiles || self.family == 6 && INTEL_SERVERS.contains(&self.model))
     }
 }
 

@@ -10,16 +10,18 @@ const F32: usize = size_of::<f32>();
 /// Cycles until another core has taken up a task: about a microsecond.
 const DISPATCH: u64 = 4000;
 
-/// Blocks for tiles of `width` output channels in vectors of `lanes`, over input pixels of `x_lanes` elements.
+/// Blocks for tiles of `pixels` pixels by `width` output channels in vectors of `lanes`, over input pixels of `x_lanes`
+/// elements.
 ///
-/// The weights of an output block and `ic` input channels fill at most three quarters of L1, so that they stay while
-/// the pixels of a strip pass; the input of a strip of `rows` fills at most half of L2, so that it stays while the
+/// The weights of an output block and `ic` input channels stay in L1 while the pixels of a strip pass, beside the rows of
+/// pixels of a tile and of the next, which it asks for; the input of a strip of `rows` fills at most half of L2, so that it stays while the
 /// weights pass. Where the cores are not evenly busy, strips become shorter or output channels are shared out,
 /// whichever costs less.
-pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [width, lanes]: [usize; 2]) -> ConvBlocks {
+pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [pixels, width]: [usize; 2], lanes: usize) -> ConvBlocks {
     let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
     let taps = p.kh * p.kw;
-    let most = (cpu.l1d.size * 3 / 4 / (taps * width * F32)).max(x_lanes) / x_lanes * x_lanes;
+    let near = (taps * width + 2 * p.kh * pixels) * F32;
+    let most = (cpu.l1d.size / near).max(x_lanes) / x_lanes * x_lanes;
     let ic = icg.div_ceil(icg.div_ceil(most)).next_multiple_of(x_lanes);
     let row_bytes = icg * p.iw * p.stride[0] * F32;
     let most = (cpu.l2.size / 2 / row_bytes).saturating_sub(p.reach()[0] - 1).max(1);

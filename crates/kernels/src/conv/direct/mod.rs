@@ -72,7 +72,10 @@ pub(super) const fn row<I: Tiles, F: Family, const NV: usize>(name: &'static str
         x: F::X,
         y: Layout::Nchwc,
         accepts: |p| F::accepts(p, I::LANES),
-        blocks: |p, cpu| blocks::blocks(p, cpu, pixel_lanes::<I, F>(), [NV * I::LANES, I::LANES]),
+        blocks: |p, cpu| {
+            let tile = [tiles::<I, F>()[NV - 1].len(), NV * I::LANES];
+            blocks::blocks(p, cpu, pixel_lanes::<I, F>(), tile, I::LANES)
+        },
         packed_len: |p| packed_len(p, I::LANES),
         pack: |p, w, packed| pack(p, w, packed, pixel_lanes::<I, F>(), I::LANES, NV * I::LANES),
         scratch_len: |p, blocks, threads| threads * worker_scratch(p, blocks, &Input::new(p, pixel_lanes::<I, F>())),

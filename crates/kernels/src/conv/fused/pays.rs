@@ -7,9 +7,10 @@ use crate::{Cpu, DepthwisePointwise};
 /// Bytes of an f32.
 const F32: usize = size_of::<f32>();
 
-/// Cycles that a vector of weights takes when a strip reads it for the first time, from L2 or L3: the 64 bytes of a
-/// vector at 16 bytes a cycle.
-const WEIGHT: usize = 4;
+/// Cycles of reading a vector from L3, as weights are when a strip reads them for the first time.
+fn vector(cpu: &Cpu) -> usize {
+    cpu.tier.lanes() * F32 / cpu.read_rates.l3
+}
 
 /// Blocks for tiles of `width` output channels in vectors of `lanes`.
 ///
@@ -50,9 +51,8 @@ fn fused(p: &DepthwisePointwise, cpu: &Cpu, rows: usize) -> usize {
 fn apart(p: &DepthwisePointwise, cpu: &Cpu, blocks: &ConvBlocks) -> usize {
     let (n, oc, oh) = (p.pointwise.n, p.pointwise.oc, p.pointwise.ih);
     let vectors = n * oh * p.pointwise.iw * p.pointwise.ic.div_ceil(cpu.tier.lanes());
-    // A store and a load: four cycles each where they reach L3 (64 bytes at 16 a cycle). In L2 they pass beside the
-    // multiply-adds.
-    let between = if vectors * cpu.tier.lanes() * F32 > cpu.l2.size { 8 * vectors } else { 0 };
+    // A store and a load where they reach L3. In L2 they pass beside the multiply-adds.
+    let between = if vectors * cpu.tier.lanes() * F32 > cpu.l2.size { 2 * vectors * vector(cpu) } else { 0 };
     let first = (n * sweep(p, cpu, oh) + between).div_ceil(cpu.cores.max(1));
     let task = |rows| multiply(p, cpu, rows, blocks.oc.min(oc));
     first + spread(cpu, n * oc.div_ceil(blocks.oc), [oh, blocks.rows.min(oh)], task)
@@ -79,5 +79,5 @@ fn sweep(p: &DepthwisePointwise, cpu: &Cpu, rows: usize) -> usize {
 /// Cycles of some output channels of some rows of the pointwise output.
 fn multiply(p: &DepthwisePointwise, cpu: &Cpu, rows: usize, oc: usize) -> usize {
     let weights = p.pointwise.ic * oc.div_ceil(cpu.tier.lanes());
-    rows * p.pointwise.iw * weights + WEIGHT * weights
+    rows * p.pointwise.iw * weights + vector(cpu) * weights
 }

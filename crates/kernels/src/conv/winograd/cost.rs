@@ -20,11 +20,8 @@ pub(super) struct Method {
     lanes: usize,
 }
 
-/// Bytes a cycle that a core reads from each level, one address after the other: what a Zen 4 does, and a Zen 5 does
-/// more than. Memory is shared: 6 bytes at 3.7 GHz are 22 GB/s, half of what two channels of DDR5 give.
+/// Bytes a cycle that a core reads from L2, one address after the other.
 const L2: usize = 32;
-const L3: usize = 16;
-const MEMORY: usize = 6;
 
 /// Bytes of an f32.
 const F32: usize = size_of::<f32>();
@@ -104,7 +101,7 @@ impl Method {
     /// True where the weights stay in L3 from one block of squares to the next: they take three eighths of it at most,
     /// as other cores have a share and images pass through.
     fn stays(&self, p: &Conv2d, cpu: &Cpu) -> bool {
-        self.weights(p, p.oc / p.groups) <= cpu.l3.size * 3 / 8
+        self.weights(p, p.oc / p.groups) <= cpu.l3_share() * 3 / 8
     }
 
     /// Cycles of one task of so many squares and output channels; `again` where other tasks read the same weights.
@@ -116,14 +113,14 @@ impl Method {
         let from = |rate: usize| (self.lanes * F32).div_ceil(rate);
         let value = match () {
             () if values <= near(cpu) => from(L2),
-            () if values <= cpu.l3.size / (2 * cpu.cores.max(1)) => from(L3),
-            () => from(MEMORY),
+            () if values <= cpu.l3_share() / (2 * cpu.cores.max(1)) => from(cpu.read_rates.l3),
+            () => from(cpu.read_rates.memory),
         };
         let first = first_rate(cpu, self.weights(p, p.oc / p.groups));
         let weight = match () {
             () if again && weights + values <= near(cpu) => from(L2),
-            () if again && self.stays(p, cpu) => from(L3),
-            () if again => from(MEMORY),
+            () if again && self.stays(p, cpu) => from(cpu.read_rates.l3),
+            () if again => from(cpu.read_rates.memory),
             // Prefetchers follow a stream of one vector a step less well than a wider one: on Zen 4 a whole layer whose
             // weights are read once took a quarter more time on AVX-512, and two fifths more on AVX2.
             () if width == self.lanes => from(first) * 3 / 2,
@@ -161,7 +158,7 @@ impl Method {
 /// Bytes a cycle of the first reading of weights in a run. A network has many layers: until its next run, L3 keeps a
 /// small one's weights only.
 fn first_rate(cpu: &Cpu, bytes: usize) -> usize {
-    if bytes <= cpu.l3.size / 8 { L3 } else { MEMORY }
+    if bytes <= cpu.l3_share() / 8 { cpu.read_rates.l3 } else { cpu.read_rates.memory }
 }
 
 /// Cycles by which reading a kernel's weights lengthens a run, most of it being hidden behind the multiply-adds.
