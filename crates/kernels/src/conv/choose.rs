@@ -1,6 +1,6 @@
 //! The choice of a convolution kernel: a pure function of problem and machine.
 
-use super::{ConvBlocks, ConvKernel, ROWS, winograd};
+use super::{ConvBlocks, ConvKernel, ROWS, transformed, winograd};
 use crate::{Conv2d, Cpu};
 
 /// The rows of the machine's tier that compute `p`, in the order of the table.
@@ -27,7 +27,7 @@ pub fn choose(p: &Conv2d, cpu: &Cpu) -> Option<(&'static ConvKernel, ConvBlocks)
 /// Cycles of a row for `p` on one core, the waste at the edges and the reading of the weights included, and the
 /// transforms of a Winograd row.
 pub fn cycles(p: &Conv2d, row: &ConvKernel, cpu: &Cpu) -> u64 {
-    winograd::cycles(p, row, cpu).unwrap_or_else(|| tiles(p, row, cpu))
+    winograd::method(&row.id).map_or_else(|| tiles(p, row, cpu), |method| method.cycles(p, cpu))
 }
 
 /// Cycles of one step of a tile of P pixels by NV vectors: it has P x NV multiply-adds, NV vector loads and P
@@ -53,5 +53,5 @@ fn tiles(p: &Conv2d, row: &ConvKernel, cpu: &Cpu) -> u64 {
     };
     let (ocg, vectors) = (p.oc / p.groups, width / lanes);
     let all = (ocg / width) * block(vectors) + if ocg % width == 0 { 0 } else { block((ocg % width).div_ceil(lanes)) };
-    (p.n * (p.groups * all + winograd::weights(p, cpu))) as u64
+    (p.n * (p.groups * all + transformed::weights(p, cpu))) as u64
 }

@@ -8,6 +8,7 @@ mod first;
 pub mod fused;
 pub mod im2col;
 mod pointwise;
+mod transformed;
 pub mod transposed;
 mod winograd;
 

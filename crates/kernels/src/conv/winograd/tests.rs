@@ -3,7 +3,7 @@
 use super::*;
 use crate::conv::tests::{Operands, conv, cpu, run};
 use crate::trial::Random;
-use crate::{Pads, Pool, Tier, reference};
+use crate::{Conv2d, Pads, Pool, Tier, reference};
 
 /// The largest error of an output, relative to the standard deviation of the outputs, for each method.
 pub(in crate::conv) fn bound(op: &str) -> f64 {
@@ -59,7 +59,7 @@ fn work_is_cut_for_every_core_and_reads_large_weights_once() {
         for cores in [1, 2, 4] {
             let cpu = cpu(Tier::Avx512, cores);
             let (row, blocks) = crate::conv::choose(&p, &cpu).unwrap();
-            let method = Method::of(&row.id).unwrap_or_else(|| panic!("{} on {p}", row.id.name));
+            let method = method(&row.id).unwrap_or_else(|| panic!("{} on {p}", row.id.name));
             let strips = method.squares(&p).div_ceil(blocks.rows);
             assert!(strips * p.oc.div_ceil(blocks.oc) >= cores, "{} on {p}, {cores} cores: {blocks:?}", row.id.name);
             let bytes = (row.scratch_len)(&p, &blocks, 1) * size_of::<f32>();
