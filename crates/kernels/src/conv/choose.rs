@@ -1,6 +1,6 @@
 //! The choice of a convolution kernel: a pure function of problem and machine.
 
-use super::{ConvBlocks, ConvKernel, ROWS, transformed, winograd};
+use super::{ConvBlocks, ConvKernel, ROWS, fft, transformed, winograd};
 use crate::{Conv2d, Cpu};
 
 /// The rows of the machine's tier that compute `p`, in the order of the table.
@@ -25,9 +25,10 @@ pub fn choose(p: &Conv2d, cpu: &Cpu) -> Option<(&'static ConvKernel, ConvBlocks)
 }
 
 /// Cycles of a row for `p` on one core, the waste at the edges and the reading of the weights included, and the
-/// transforms of a Winograd row.
+/// transforms of a Winograd or FFT row.
 pub fn cycles(p: &Conv2d, row: &ConvKernel, cpu: &Cpu) -> u64 {
-    winograd::method(&row.id).map_or_else(|| tiles(p, row, cpu), |method| method.cycles(p, cpu))
+    let transformed = winograd::method(&row.id).or_else(|| fft::method(&row.id));
+    transformed.map_or_else(|| tiles(p, row, cpu), |method| method.cycles(p, cpu))
 }
 
 /// Cycles of one step of a tile of P pixels by NV vectors: it has P x NV multiply-adds, NV vector loads and P

@@ -4,6 +4,7 @@ mod choose;
 mod depthwise;
 mod direct;
 mod epilogue;
+mod fft;
 mod first;
 pub mod fused;
 pub mod im2col;
@@ -30,7 +31,7 @@ pub enum Layout {
 /// Loop blocks of a convolution: values that change speed, never results.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ConvBlocks {
-    /// Output rows of one task; of a Winograd kernel, its squares of outputs.
+    /// Output rows of one task; of a Winograd or FFT kernel, its squares of outputs.
     pub rows: usize,
     /// Output channels of one task.
     pub oc: usize,
@@ -133,6 +134,20 @@ pub static ROWS: &[&ConvKernel] = &[
     &winograd::ROWS[32],
     &winograd::ROWS[33],
     &winograd::ROWS[34],
+    &fft::ROWS[0],
+    &fft::ROWS[1],
+    &fft::ROWS[2],
+    &fft::ROWS[3],
+    &fft::ROWS[4],
+    &fft::ROWS[5],
+    &fft::ROWS[6],
+    &fft::ROWS[7],
+    &fft::ROWS[8],
+    &fft::ROWS[9],
+    &fft::ROWS[10],
+    &fft::ROWS[11],
+    &fft::ROWS[12],
+    &fft::ROWS[13],
     im2col::ROWS[0],
     im2col::ROWS[1],
     im2col::ROWS[2],

@@ -14,6 +14,7 @@ pub(in crate::conv) fn bound(op: &str) -> f64 {
         "conv-winograd6" => 1.5e-4,
         "conv-winograd2r5" => 4e-5,
         "conv-winograd4r5" => 1.5e-4,
+        "conv-fft16" | "conv-fft32" => 1e-5,
         _ => panic!("{op} has no stated bound"),
     }
 }
@@ -28,7 +29,16 @@ fn errors_stay_within_their_bounds() {
     let (pool, mut r) = (Pool::new(2), Random::new(7, false));
     let pads = Pads { top: 1, left: 1, bottom: 1, right: 1 };
     let mut worst = std::collections::BTreeMap::new();
-    let sizes = [(16, 24, 32, 3), (64, 14, 64, 3), (256, 13, 48, 3), (512, 7, 64, 3), (48, 13, 64, 5), (256, 9, 32, 5)];
+    let sizes = [
+        (16, 24, 32, 3),
+        (64, 14, 64, 3),
+        (256, 13, 48, 3),
+        (512, 7, 64, 3),
+        (48, 13, 64, 5),
+        (256, 9, 32, 5),
+        (96, 20, 16, 7),
+        (64, 31, 16, 11),
+    ];
     for (ic, size, oc, kernel) in sizes {
         for positive in [false, true] {
             let p = Conv2d { pads, ..conv(ic, [size, size], oc, [kernel, kernel]) };
@@ -38,7 +48,7 @@ fn errors_stay_within_their_bounds() {
             }
             let expected = reference::conv2d(&p, &operands.x, &operands.w, &[], &[]);
             let unit = deviation(&expected);
-            let rows = crate::conv::direct::ROWS.iter().chain(&ROWS);
+            let rows = crate::conv::direct::ROWS.iter().chain(&ROWS).chain(&crate::conv::fft::ROWS);
             for row in rows.filter(|row| row.id.tier.available() && (row.accepts)(&p)) {
                 let actual = run(row, &p, &(row.blocks)(&p, &cpu(row.id.tier, 2)), &operands, &pool);
                 let error = tilewise_tensor::difference(&actual, &expected, 0.0, 0.0).max_abs / unit;

@@ -1,0 +1,3 @@
+//! Squares of every kernel size, and the cut of the work.
+
+use super::*;
