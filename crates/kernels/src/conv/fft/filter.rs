@@ -3,18 +3,19 @@
 use std::f64::consts::TAU;
 
 use super::plane::{inner, outer};
+use super::{MOST, T};
 use crate::conv::transformed::{Filter, add_scaled};
 use crate::{Isa, MAX_LANES};
 
 /// What the transform needs to know of a kernel size.
-pub(super) struct Factors<const T: usize> {
+pub(super) struct Factors {
     /// Rows and columns of the kernel.
     kernel: [usize; 2],
     /// cos and sin of j / T of a turn.
     turns: [[f64; 2]; T],
 }
 
-impl<const T: usize> Factors<T> {
+impl Factors {
     pub(super) fn new(kernel: [usize; 2]) -> Self {
         let turn = |j: usize| [(TAU * j as f64 / T as f64).cos(), (TAU * j as f64 / T as f64).sin()];
         Factors { kernel, turns: std::array::from_fn(turn) }
@@ -29,10 +30,10 @@ type Complex = [[f64; MAX_LANES]; 2];
 /// The values come doubled where they are complex, and two transforms of T x T values of which none divides by T have
 /// a factor of T^2: both are taken off here, exactly, as T is a power of two.
 #[inline(always)]
-pub(super) fn transform<I: Isa, const T: usize>(factors: &Factors<T>, mut filter: Filter<'_>) {
+pub(super) fn transform<I: Isa>(factors: &Factors, mut filter: Filter<'_>) {
     let [kh, kw] = factors.kernel;
     for column in 0..=T / 2 {
-        let mut rows = [[[0.0; MAX_LANES]; 2]; super::MOST];
+        let mut rows = [[[0.0; MAX_LANES]; 2]; MOST];
         for (row, taps) in rows.iter_mut().zip(filter.taps.chunks_exact(kw)) {
             for (j, tap) in taps.iter().enumerate() {
                 let [cos, sin] = factors.turns[j * column % T];
@@ -40,19 +41,19 @@ pub(super) fn transform<I: Isa, const T: usize>(factors: &Factors<T>, mut filter
                 add_scaled::<I>(&mut row[1], sin, tap);
             }
         }
-        let frequency = |k: usize| frequency::<I, T>(factors, &rows[..kh], k);
+        let rows = &rows[..kh];
         if column % (T / 2) > 0 {
             for k in 0..T {
-                store::<I, T>(&mut filter, inner(T, k, column), &frequency(k));
+                store::<I>(&mut filter, inner(k, column), &frequency::<I>(factors, rows, k));
             }
         } else {
             let which = column / (T / 2);
             for (half, k) in [0, T / 2].into_iter().enumerate() {
-                let real = frequency(k)[0].map(|value| value / (T * T) as f64);
+                let real = frequency::<I>(factors, rows, k)[0].map(|value| value / (T * T) as f64);
                 filter.store::<I>(2 * half + which, &real);
             }
             for k in 1..T / 2 {
-                store::<I, T>(&mut filter, outer(T, k, which), &frequency(k));
+                store::<I>(&mut filter, outer(k, which), &frequency::<I>(factors, rows, k));
             }
         }
     }
@@ -60,7 +61,7 @@ pub(super) fn transform<I: Isa, const T: usize>(factors: &Factors<T>, mut filter
 
 /// Frequency `k` of a column that holds one value for each row of the kernel.
 #[inline(always)]
-fn frequency<I: Isa, const T: usize>(factors: &Factors<T>, rows: &[Complex], k: usize) -> Complex {
+fn frequency<I: Isa>(factors: &Factors, rows: &[Complex], k: usize) -> Complex {
     let mut sum = [[0.0; MAX_LANES]; 2];
     for (i, [re, im]) in rows.iter().enumerate() {
         let [cos, sin] = factors.turns[i * k % T];
@@ -74,7 +75,7 @@ fn frequency<I: Isa, const T: usize>(factors: &Factors<T>, rows: &[Complex], k: 
 
 /// Stores the three values of a complex frequency, the first at `position`.
 #[inline(always)]
-fn store<I: Isa, const T: usize>(filter: &mut Filter<'_>, position: usize, [re, im]: &Complex) {
+fn store<I: Isa>(filter: &mut Filter<'_>, position: usize, [re, im]: &Complex) {
     let scale = 1.0 / (2 * T * T) as f64;
     let of = |value: fn(f64, f64) -> f64| std::array::from_fn(|lane| scale * value(re[lane], im[lane]));
     filter.store::<I>(position, &of(|re, _| re));

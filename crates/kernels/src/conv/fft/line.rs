@@ -1,10 +1,11 @@
 //! The discrete Fourier transform of a line of complex vectors.
 //!
-//! T = 4 R values as R x 4 (Cooley and Tukey, 1965): transforms of R values, four apart; a rotation of each result; and
-//! transforms of four. The way back is the same with real and imaginary parts swapped, before and after.
+//! T = 16 values as 4 x 4 (Cooley and Tukey, 1965): transforms of four values, four apart; a rotation of each result; and
+//! transforms of four neighbours. The way back is the same with real and imaginary parts swapped, before and after.
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
+use super::T;
 use crate::Isa;
 
 /// Real and imaginary parts.
@@ -117,89 +118,71 @@ impl<S: Source> Source for Swapped<S> {
     }
 }
 
-/// The T that the rotations are tabled for; a smaller one takes each second, or fourth.
-const TABLE: usize = 32;
+/// Rotation j: cos, -sin and sin of j / T of a turn.
+static ROTATIONS: [[f32; 3]; T] = rotations();
 
-/// Rotation j: cos, -sin and sin of j / TABLE of a turn.
-static ROTATIONS: [[f32; 3]; TABLE] = rotations();
+/// cos of 0 to 4 / T of a turn: `(TAU * j / 16).cos()`, which is no constant function.
+const COS: [f64; T / 4 + 1] = [1.0, 0.923_879_532_511_286_7, FRAC_1_SQRT_2, 0.382_683_432_365_089_8, 0.0];
 
-/// cos of 0 to 8 / TABLE of a turn: `(TAU * j / 32).cos()`, which is no constant function.
-const COS: [f64; 9] = [
-    1.0,
-    0.980_785_280_403_230_4,
-    0.923_879_532_511_286_7,
-    0.831_469_612_302_545_2,
-    FRAC_1_SQRT_2,
-    0.555_570_233_019_602_2,
-    0.382_683_432_365_089_8,
-    0.195_090_322_016_128_27,
-    0.0,
-];
-
-const fn rotations() -> [[f32; 3]; TABLE] {
-    /// cos of j / TABLE of a turn, from the first quarter.
+const fn rotations() -> [[f32; 3]; T] {
+    /// cos of j / T of a turn, from the first quarter.
     const fn cos(j: usize) -> f64 {
-        let j = j % TABLE;
-        match j / (TABLE / 4) {
+        let j = j % T;
+        match j / (T / 4) {
             0 => COS[j],
-            1 => -COS[TABLE / 2 - j],
-            2 => -COS[j - TABLE / 2],
-            _ => COS[TABLE - j],
+            1 => -COS[T / 2 - j],
+            2 => -COS[j - T / 2],
+            _ => COS[T - j],
         }
     }
-    let (mut all, mut j) = ([[0.0; 3]; TABLE], 0);
-    while j < TABLE {
-        let sin = cos(j + TABLE * 3 / 4);
+    let (mut all, mut j) = ([[0.0; 3]; T], 0);
+    while j < T {
+        let sin = cos(j + T * 3 / 4);
         all[j] = [cos(j) as f32, -sin as f32, sin as f32];
         j += 1;
     }
     all
 }
 
-/// Vector operations of a transform of 4 R values: R = 4 takes 16, R = 8 takes 56, a rotation 4.
-pub(super) const fn operations(r: usize) -> usize {
-    let first = if r == 4 { 16 } else { 56 };
-    4 * first + 3 * (r - 1) * 4 + r * 16
-}
+/// Vector operations of a transform: eight of four values, of 16 each, and nine rotations, of 4 each.
+pub(super) const OPERATIONS: usize = 8 * 16 + 9 * 4;
 
-/// Elements of scratch of a transform of T values.
-pub(super) const fn room(t: usize) -> usize {
-    2 * t
-}
+/// Vectors of scratch of a transform.
+pub(super) const ROOM: usize = 2 * T;
 
-/// `X[k] = sum over n of x[n] e^(-2 pi i k n / T)` for T = 4 R and R = 4 or 8; `room` for T complex vectors.
+/// `X[k] = sum over n of x[n] e^(-2 pi i k n / T)`; `room` for T complex vectors.
 #[inline(always)]
-pub(super) fn transform<I: Isa, const R: usize>(isa: I, from: &impl Source, to: &mut impl Sink, room: &mut [f32]) {
-    const { assert!(R == 4 || R == 8) };
+pub(super) fn transform<I: Isa>(isa: I, from: &impl Source, to: &mut impl Sink, room: &mut [f32]) {
+    const { assert!(T == 16) };
     let place = Place::at::<I>(0);
     for n in 0..4 {
-        let mut values = [[isa.zero(); 2]; R];
+        let mut values = [[isa.zero(); 2]; 4];
         for (i, value) in values.iter_mut().enumerate() {
             // SAFETY: 4 i + n is less than T.
             *value = unsafe { from.load(isa, 4 * i + n) };
         }
-        let mut values = if R == 4 { four(isa, values) } else { eight(isa, values) };
+        let mut values = four(isa, values);
         if n > 0 {
             for (k, value) in values.iter_mut().enumerate().skip(1) {
-                *value = rotated(isa, *value, &ROTATIONS[n * k * (TABLE / (4 * R))]);
+                *value = rotated(isa, *value, &ROTATIONS[n * k]);
             }
         }
-        let mut to = To::new::<I>(room, place, 4 * R);
+        let mut to = To::new::<I>(room, place, T);
         for (k, &value) in values.iter().enumerate() {
             // SAFETY: 4 k + n is less than T.
             unsafe { to.store(isa, 4 * k + n, value) };
         }
     }
-    let room = From::new::<I>(room, place, 4 * R);
-    for k in 0..R {
+    let room = From::new::<I>(room, place, T);
+    for k in 0..4 {
         let mut values = [[isa.zero(); 2]; 4];
         for (n, value) in values.iter_mut().enumerate() {
             // SAFETY: 4 k + n is less than T.
             *value = unsafe { room.load(isa, 4 * k + n) };
         }
         for (i, &value) in four(isa, values).iter().enumerate() {
-            // SAFETY: R i + k is less than T.
-            unsafe { to.store(isa, R * i + k, value) };
+            // SAFETY: 4 i + k is less than T.
+            unsafe { to.store(isa, 4 * i + k, value) };
         }
     }
 }
@@ -221,34 +204,13 @@ fn rotated<I: Isa>(isa: I, [re, im]: Complex<I>, rotation: &[f32; 3]) -> Complex
     [isa.fma(im, sin, isa.mul(re, cos)), isa.fma(re, minus_sin, isa.mul(im, cos))]
 }
 
-/// The transform of the first four values.
+/// The transform of four values.
 #[inline(always)]
-fn four<I: Isa, const N: usize>(isa: I, x: [Complex<I>; N]) -> [Complex<I>; N] {
+fn four<I: Isa>(isa: I, x: [Complex<I>; 4]) -> [Complex<I>; 4] {
     let (s02, d02) = (add(isa, x[0], x[2]), sub(isa, x[0], x[2]));
     let (s13, [dr, di]) = (add(isa, x[1], x[3]), sub(isa, x[1], x[3]));
-    let mut y = x;
-    y[0] = add(isa, s02, s13);
-    y[2] = sub(isa, s02, s13);
-    // -i d13 and i d13.
-    y[1] = [isa.add(d02[0], di), isa.sub(d02[1], dr)];
-    y[3] = [isa.sub(d02[0], di), isa.add(d02[1], dr)];
-    y
-}
-
-/// The transform of eight values: those of the even and of the odd ones.
-#[inline(always)]
-fn eight<I: Isa, const N: usize>(isa: I, x: [Complex<I>; N]) -> [Complex<I>; N] {
-    let even = four(isa, [x[0], x[2], x[4], x[6]]);
-    let [o0, [r1, i1], [r2, i2], [r3, i3]] = four(isa, [x[1], x[3], x[5], x[7]]);
-    // Rotations by 0, 1, 2 and 3 eighths of a turn; the last has its sign changed.
-    let root = isa.splat(FRAC_1_SQRT_2 as f32);
-    let o1 = [isa.mul(root, isa.add(r1, i1)), isa.mul(root, isa.sub(i1, r1))];
-    let minus_o3 = [isa.mul(root, isa.sub(r3, i3)), isa.mul(root, isa.add(r3, i3))];
-    let mut y = x;
-    (y[0], y[4]) = (add(isa, even[0], o0), sub(isa, even[0], o0));
-    (y[1], y[5]) = (add(isa, even[1], o1), sub(isa, even[1], o1));
-    y[2] = [isa.add(even[2][0], i2), isa.sub(even[2][1], r2)];
-    y[6] = [isa.sub(even[2][0], i2), isa.add(even[2][1], r2)];
-    (y[3], y[7]) = (sub(isa, even[3], minus_o3), add(isa, even[3], minus_o3));
-    y
+    // d02 - i d13 and d02 + i d13.
+    let one = [isa.add(d02[0], di), isa.sub(d02[1], dr)];
+    let three = [isa.sub(d02[0], di), isa.add(d02[1], dr)];
+    [add(isa, s02, s13), one, sub(isa, s02, s13), three]
 }

@@ -17,53 +17,40 @@ mod line;
 mod plane;
 
 use super::ConvKernel;
-use super::direct::Tiles;
 use super::transformed::{Filter, Method, Products, Square, Target, Transform, Values, row};
 use crate::catalog::KernelId;
 use crate::{Avx2, Avx512, Isa, Scalar};
 
-/// The rows: the smaller squares first; then the widest pixel tile.
-pub(super) static ROWS: [ConvKernel; 14] = [
-    row::<Avx512, Fft16, 2>("conv-fft16_f32_14x32_avx512"),
-    row::<Avx512, Fft16, 3>("conv-fft16_f32_9x48_avx512"),
-    row::<Avx512, Fft16, 4>("conv-fft16_f32_6x64_avx512"),
-    row::<Avx512, Fft16, 1>("conv-fft16_f32_28x16_avx512"),
-    row::<Avx512, Fft32, 2>("conv-fft32_f32_14x32_avx512"),
-    row::<Avx512, Fft32, 3>("conv-fft32_f32_9x48_avx512"),
-    row::<Avx512, Fft32, 4>("conv-fft32_f32_6x64_avx512"),
-    row::<Avx512, Fft32, 1>("conv-fft32_f32_28x16_avx512"),
-    row::<Avx2, Fft16, 2>("conv-fft16_f32_6x16_avx2"),
-    row::<Avx2, Fft16, 1>("conv-fft16_f32_12x8_avx2"),
-    row::<Avx2, Fft32, 2>("conv-fft32_f32_6x16_avx2"),
-    row::<Avx2, Fft32, 1>("conv-fft32_f32_12x8_avx2"),
-    row::<Scalar, Fft16, 2>("conv-fft16_f32_4x8_scalar"),
-    row::<Scalar, Fft32, 2>("conv-fft32_f32_4x8_scalar"),
+/// The rows: narrow tiles first, whose products take the least room beside the values.
+pub(super) static ROWS: [ConvKernel; 4] = [
+    row::<Avx512, Fft, 1>("conv-fft16_f32_28x16_avx512"),
+    row::<Avx512, Fft, 2>("conv-fft16_f32_14x32_avx512"),
+    row::<Avx2, Fft, 2>("conv-fft16_f32_6x16_avx2"),
+    row::<Scalar, Fft, 2>("conv-fft16_f32_4x8_scalar"),
 ];
 
 /// The method of a row of this table; `None` for other rows.
 pub(super) fn method(id: &KernelId) -> Option<Method> {
-    let all = [Method::new::<Fft16>, Method::new::<Fft32>];
-    all.into_iter().map(|new| new(id.tile, id.tier.lanes())).find(|method| method.op == id.op)
+    (id.op == Fft::OP).then(|| Method::new::<Fft>(id.tile, id.tier.lanes()))
 }
 
-/// T = 16, as 4 x 4.
-type Fft16 = Fft<16, 4>;
+/// Inputs of a square along one axis. Squares of 32 have half the products for the largest kernels, but four times the
+/// weights, which pass through the caches for each block of squares: no layer was faster with them (AVX-512 and AVX2 of a
+/// Granite Rapids, November 2026, 5 x 5 to 11 x 11 taps on 64 and more channels).
+const T: usize = 16;
 
-/// T = 32, as 8 x 4.
-type Fft32 = Fft<32, 8>;
+/// Squares of T x T inputs.
+struct Fft;
 
-/// Squares of T x T inputs; a line's transform is made of those of R and of 4, with T = 4 R.
-struct Fft<const T: usize, const R: usize>;
-
-/// The largest kernel along an axis: half the inputs of the smaller squares are outputs then.
+/// The largest kernel along an axis: six rows and columns of outputs are left then.
 const MOST: usize = 11;
 
-impl<const T: usize, const R: usize> Transform for Fft<T, R> {
-    const OP: &'static str = if T == 16 { "conv-fft16" } else { "conv-fft32" };
+impl Transform for Fft {
+    const OP: &'static str = "conv-fft16";
     const INPUTS: [usize; 2] = [T; 2];
-    const POSITIONS: usize = plane::REAL + 3 * plane::complex(T);
-    const ROOM: usize = plane::room(T);
-    type Factors = filter::Factors<T>;
+    const POSITIONS: usize = plane::REAL + 3 * plane::COMPLEX;
+    const ROOM: usize = plane::ROOM;
+    type Factors = filter::Factors;
 
     /// At 3 x 3 taps and fewer, Winograd needs no more products and has shorter transforms.
     fn accepts([kh, kw]: [usize; 2]) -> bool {
@@ -71,9 +58,9 @@ impl<const T: usize, const R: usize> Transform for Fft<T, R> {
     }
 
     fn operations([rows, _]: [usize; 2]) -> [usize; 2] {
-        let (line, half, pairs) = (line::operations(R), plane::SPLIT * (T / 2 - 1), rows.div_ceil(2));
-        let input = T * line + (T / 2 + 1) * half + plane::complex(T);
-        let output = (T / 2 + pairs) * line + (pairs + 1) * half + 2 * plane::complex(T);
+        let (line, half, pairs) = (line::OPERATIONS, plane::SPLIT * (T / 2 - 1), rows.div_ceil(2));
+        let input = T * line + (T / 2 + 1) * half + plane::COMPLEX;
+        let output = (T / 2 + pairs) * line + (pairs + 1) * half + 2 * plane::COMPLEX;
         [input, output]
     }
 
@@ -83,19 +70,16 @@ impl<const T: usize, const R: usize> Transform for Fft<T, R> {
 
     #[inline(always)]
     fn filter<I: Isa>(_isa: I, factors: &Self::Factors, filter: Filter<'_>) {
-        filter::transform::<I, T>(factors, filter);
+        filter::transform::<I>(factors, filter);
     }
 
     #[inline(always)]
     fn input<I: Isa>(isa: I, square: &Square<'_>, values: &mut Values<'_>, room: &mut [f32]) {
-        plane::forward::<I, T, R>(isa, square, values, room);
+        plane::forward::<I>(isa, square, values, room);
     }
 
     #[inline(always)]
     fn output<I: Isa>(isa: I, products: &Products<'_>, target: &Target<'_>, room: &mut [f32]) {
-        plane::backward::<I, T, R>(isa, products, target, room);
+        plane::backward::<I>(isa, products, target, room);
     }
 }
-
-#[cfg(test)]
-mod tests;

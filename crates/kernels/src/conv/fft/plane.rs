@@ -5,6 +5,7 @@
 //! they pass as one complex column and are told apart likewise. The factors of two are left to the weights' transform:
 //! complex frequencies are doubled, real ones are not.
 
+use super::T;
 use super::line::{self, Complex, From, Place, Sink, Source, Swapped, To};
 use crate::Isa;
 use crate::conv::transformed::{Products, Square, Target, Values};
@@ -13,32 +14,26 @@ use crate::conv::transformed::{Products, Square, Target, Values};
 pub(super) const REAL: usize = 4;
 
 /// Complex frequencies of a square: T of each column from 1 to T/2 - 1, and T/2 - 1 of columns 0 and T/2.
-pub(super) const fn complex(t: usize) -> usize {
-    (t / 2 - 1) * (t + 2)
-}
+pub(super) const COMPLEX: usize = (T / 2 - 1) * (T + 2);
 
 /// The first of the three positions of the complex frequency in row `k` of column `column`, from 1 to T/2 - 1.
-pub(super) const fn inner(t: usize, k: usize, column: usize) -> usize {
-    REAL + 3 * ((column - 1) * t + k)
+pub(super) const fn inner(k: usize, column: usize) -> usize {
+    REAL + 3 * ((column - 1) * T + k)
 }
 
 /// The first of the three positions of the complex frequency in row `k`, from 1 to T/2 - 1, of column 0 (0) or T/2 (1).
-pub(super) const fn outer(t: usize, k: usize, which: usize) -> usize {
-    REAL + 3 * ((t / 2 - 1) * t + 2 * (k - 1) + which)
+pub(super) const fn outer(k: usize, which: usize) -> usize {
+    REAL + 3 * ((T / 2 - 1) * T + 2 * (k - 1) + which)
 }
 
 /// Operations of telling apart, or putting together, two values and their mirror images.
 pub(super) const SPLIT: usize = 4;
 
 /// Vectors of scratch: half of the columns, a line, a pair of rows, and what a line's transform needs.
-pub(super) const fn room(t: usize) -> usize {
-    t / 2 * pitch(t) + 2 * t + 2 * t + line::room(t)
-}
+pub(super) const ROOM: usize = T / 2 * PITCH + 2 * T + 2 * T + line::ROOM;
 
 /// Vectors from one column to the next: an odd number, so that a row does not fall into one set of the cache.
-const fn pitch(t: usize) -> usize {
-    2 * t + 1
-}
+const PITCH: usize = 2 * T + 1;
 
 /// The room of a transform.
 struct Room<'a> {
@@ -53,18 +48,18 @@ struct Room<'a> {
 
 impl<'a> Room<'a> {
     #[inline(always)]
-    fn new<I: Isa>(t: usize, room: &'a mut [f32]) -> Self {
-        let (columns, rest) = room.split_at_mut(t / 2 * pitch(t) * I::LANES);
-        let (line, rest) = rest.split_at_mut(2 * t * I::LANES);
-        let (pair, room) = rest.split_at_mut(2 * t * I::LANES);
+    fn new<I: Isa>(room: &'a mut [f32]) -> Self {
+        let (columns, rest) = room.split_at_mut(T / 2 * PITCH * I::LANES);
+        let (line, rest) = rest.split_at_mut(2 * T * I::LANES);
+        let (pair, room) = rest.split_at_mut(2 * T * I::LANES);
         Room { columns, line, pair, room }
     }
 }
 
 /// Where a column stands among the columns.
 #[inline(always)]
-fn column<I: Isa>(t: usize, column: usize) -> Place {
-    Place::at::<I>(column * pitch(t) * I::LANES)
+fn column<I: Isa>(column: usize) -> Place {
+    Place::at::<I>(column * PITCH * I::LANES)
 }
 
 /// `2 A[k]` and `2 B[k]` from `Z[k]` and `Z[-k]`.
@@ -81,37 +76,31 @@ fn join<I: Isa>(isa: I, [ar, ai]: Complex<I>, [br, bi]: Complex<I>) -> [Complex<
 
 /// Transforms the inputs of a square.
 #[inline(always)]
-pub(super) fn forward<I: Isa, const T: usize, const R: usize>(
-    isa: I,
-    square: &Square<'_>,
-    values: &mut Values<'_>,
-    room: &mut [f32],
-) {
-    const { assert!(T == 4 * R) };
-    let Room { columns, line, room, .. } = Room::new::<I>(T, room);
+pub(super) fn forward<I: Isa>(isa: I, square: &Square<'_>, values: &mut Values<'_>, room: &mut [f32]) {
+    let Room { columns, line, room, .. } = Room::new::<I>(room);
     let whole = Place::at::<I>(0);
     for y in (0..T).step_by(2) {
         let row = square.at + y * square.pitch;
         let rows = From::new::<I>(square.data, Place { parts: [row, row + square.pitch], step: I::LANES }, T);
-        line::transform::<I, R>(isa, &rows, &mut To::new::<I>(line, whole, T), room);
-        split_rows::<I, T>(isa, &From::new::<I>(line, whole, T), columns, y);
+        line::transform::<I>(isa, &rows, &mut To::new::<I>(line, whole, T), room);
+        split_rows::<I>(isa, &From::new::<I>(line, whole, T), columns, y);
     }
     for k in 1..T / 2 {
-        let from = From::new::<I>(columns, column::<I>(T, k), T);
-        line::transform::<I, R>(isa, &from, &mut Spectrum::new::<I>(values, inner(T, 0, k), T), room);
+        let from = From::new::<I>(columns, column::<I>(k), T);
+        line::transform::<I>(isa, &from, &mut Spectrum::new::<I>(values, inner(0, k), T), room);
     }
-    let from = From::new::<I>(columns, column::<I>(T, 0), T);
-    line::transform::<I, R>(isa, &from, &mut To::new::<I>(line, whole, T), room);
-    split_outer::<I, T>(isa, &From::new::<I>(line, whole, T), values);
+    let from = From::new::<I>(columns, column::<I>(0), T);
+    line::transform::<I>(isa, &from, &mut To::new::<I>(line, whole, T), room);
+    split_outer::<I>(isa, &From::new::<I>(line, whole, T), values);
 }
 
 /// Tells rows `y` and `y + 1` apart and stores them across the columns.
 #[inline(always)]
-fn split_rows<I: Isa, const T: usize>(isa: I, line: &From<'_>, columns: &mut [f32], y: usize) {
+fn split_rows<I: Isa>(isa: I, line: &From<'_>, columns: &mut [f32], y: usize) {
     // SAFETY: the line has T values.
     let ([r0, i0], [rh, ih]) = unsafe { (line.load(isa, 0), line.load(isa, T / 2)) };
     let mut store = |k: usize, a: Complex<I>, b: Complex<I>| {
-        let mut to = To::new::<I>(columns, column::<I>(T, k), T);
+        let mut to = To::new::<I>(columns, column::<I>(k), T);
         // SAFETY: a column has T values, and y is even and less than T.
         unsafe { to.store(isa, y, a) };
         // SAFETY: as above.
@@ -127,7 +116,7 @@ fn split_rows<I: Isa, const T: usize>(isa: I, line: &From<'_>, columns: &mut [f3
 
 /// Tells columns 0 and T/2 apart and stores their frequencies.
 #[inline(always)]
-fn split_outer<I: Isa, const T: usize>(isa: I, line: &From<'_>, values: &mut Values<'_>) {
+fn split_outer<I: Isa>(isa: I, line: &From<'_>, values: &mut Values<'_>) {
     // SAFETY: the line has T values.
     let (top, middle) = unsafe { (line.load(isa, 0), line.load(isa, T / 2)) };
     for (position, real) in [top, middle].into_iter().flatten().enumerate() {
@@ -136,7 +125,7 @@ fn split_outer<I: Isa, const T: usize>(isa: I, line: &From<'_>, values: &mut Val
     for k in 1..T / 2 {
         // SAFETY: the line has T values.
         let pair = unsafe { split(isa, line.load(isa, k), line.load(isa, T - k)) };
-        let mut to = Spectrum::new::<I>(values, outer(T, k, 0), 2);
+        let mut to = Spectrum::new::<I>(values, outer(k, 0), 2);
         // SAFETY: the sink takes two values.
         unsafe { to.store(isa, 0, pair[0]) };
         // SAFETY: as above.
@@ -173,27 +162,22 @@ impl Sink for Spectrum<'_> {
 
 /// Transforms the products of a square back.
 #[inline(always)]
-pub(super) fn backward<I: Isa, const T: usize, const R: usize>(
-    isa: I,
-    products: &Products<'_>,
-    target: &Target<'_>,
-    room: &mut [f32],
-) {
-    let Room { columns, line, pair, room } = Room::new::<I>(T, room);
+pub(super) fn backward<I: Isa>(isa: I, products: &Products<'_>, target: &Target<'_>, room: &mut [f32]) {
+    let Room { columns, line, pair, room } = Room::new::<I>(room);
     let whole = Place::at::<I>(0);
-    join_outer::<I, T>(isa, products, &mut To::new::<I>(line, whole, T));
+    join_outer::<I>(isa, products, &mut To::new::<I>(line, whole, T));
     let from = From::new::<I>(line, whole.swapped(), T);
-    line::transform::<I, R>(isa, &from, &mut To::new::<I>(columns, column::<I>(T, 0).swapped(), T), room);
+    line::transform::<I>(isa, &from, &mut To::new::<I>(columns, column::<I>(0).swapped(), T), room);
     for k in 1..T / 2 {
-        let from = Swapped(Sums::new::<I>(products, inner(T, 0, k), T));
-        line::transform::<I, R>(isa, &from, &mut To::new::<I>(columns, column::<I>(T, k).swapped(), T), room);
+        let from = Swapped(Sums::new::<I>(products, inner(0, k), T));
+        line::transform::<I>(isa, &from, &mut To::new::<I>(columns, column::<I>(k).swapped(), T), room);
     }
     for y in (0..target.rows).step_by(2) {
-        join_rows::<I, T>(isa, columns, y, &mut To::new::<I>(line, whole, T));
+        join_rows::<I>(isa, columns, y, &mut To::new::<I>(line, whole, T));
         let from = From::new::<I>(line, whole.swapped(), T);
         // The pair of rows, one after the other.
         let to = Place { parts: [T * I::LANES, 0], step: I::LANES };
-        line::transform::<I, R>(isa, &from, &mut To::new::<I>(pair, to, T), room);
+        line::transform::<I>(isa, &from, &mut To::new::<I>(pair, to, T), room);
         for (i, row) in (y..target.rows).zip(pair.chunks_exact(T * I::LANES)) {
             store_row(isa, target, i, row);
         }
@@ -214,14 +198,14 @@ fn store_row<I: Isa>(isa: I, target: &Target<'_>, i: usize, row: &[f32]) {
 
 /// Puts columns 0 and T/2 together from their products.
 #[inline(always)]
-fn join_outer<I: Isa, const T: usize>(isa: I, products: &Products<'_>, line: &mut To<'_>) {
+fn join_outer<I: Isa>(isa: I, products: &Products<'_>, line: &mut To<'_>) {
     let real = |position: usize| isa.load(&products.data[products.at + position * products.step..]);
     // SAFETY: the line takes T values.
     unsafe { line.store(isa, 0, [real(0), real(1)]) };
     // SAFETY: as above.
     unsafe { line.store(isa, T / 2, [real(2), real(3)]) };
     for k in 1..T / 2 {
-        let sums = Sums::new::<I>(products, outer(T, k, 0), 2);
+        let sums = Sums::new::<I>(products, outer(k, 0), 2);
         // SAFETY: the source has two values.
         let (a, b) = unsafe { (sums.load(isa, 0), sums.load(isa, 1)) };
         let [value, mirrored] = join(isa, a, b);
@@ -234,9 +218,9 @@ fn join_outer<I: Isa, const T: usize>(isa: I, products: &Products<'_>, line: &mu
 
 /// Puts rows `y` and `y + 1` together from the columns.
 #[inline(always)]
-fn join_rows<I: Isa, const T: usize>(isa: I, columns: &[f32], y: usize, line: &mut To<'_>) {
+fn join_rows<I: Isa>(isa: I, columns: &[f32], y: usize, line: &mut To<'_>) {
     let load = |k: usize| {
-        let from = From::new::<I>(columns, column::<I>(T, k), T);
+        let from = From::new::<I>(columns, column::<I>(k), T);
         // SAFETY: a column has T values, and y is even and less than T.
         unsafe { [from.load(isa, y), from.load(isa, y + 1)] }
     };

@@ -64,21 +64,25 @@ impl Iterator for Places {
     }
 }
 
-/// Where the values of a block of squares stand: `[position][channel vector][square][lane]`.
+/// Where the values of a block of squares stand: `[channel vector][position][square][lane]`.
+///
+/// The transforms write and read all positions of a square at once, one vector after the other: the pages of a vector
+/// stay near while its squares pass.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Panel {
     /// Squares of the block.
     pub(super) squares: usize,
     /// From one position to the next, in elements.
     pub(super) pitch: usize,
+    /// From one vector to the next, in elements.
+    pub(super) vector: usize,
 }
 
 impl Panel {
-    /// A panel of `squares` squares and `vectors` channel vectors.
+    /// A panel of `squares` squares of so many positions.
     ///
-    /// The transforms write and read all positions of a square at once: an odd number of vectors between them keeps
-    /// them from falling into the same set of the cache.
-    pub(super) fn new(squares: usize, vectors: usize, lanes: usize) -> Self {
-        Panel { squares, pitch: ((squares * vectors) | 1) * lanes }
+    /// An odd number of lanes between neighbours keeps them from falling into the same set of the cache.
+    pub(super) fn new(squares: usize, positions: usize, lanes: usize) -> Self {
+        Panel { squares, pitch: (squares | 1) * lanes, vector: (((squares | 1) * positions) | 1) * lanes }
     }
 }

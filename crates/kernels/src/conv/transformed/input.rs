@@ -48,13 +48,13 @@ impl<T: Transform> SimdOp for Input<'_, T> {
         let (p, panel, [rows, columns]) = (self.p, self.panel, T::INPUTS);
         let (blocks, plane) = (p.ic.div_ceil(I::LANES), p.ih * p.iw * I::LANES);
         let vectors = (p.ic / p.groups).div_ceil(I::LANES);
-        assert!(self.v.len() >= T::POSITIONS * panel.pitch && self.patch.len() >= rows * columns * I::LANES);
-        assert!(panel.pitch >= vectors * panel.squares * I::LANES && self.squares.len() <= panel.squares);
+        assert!(self.v.len() >= vectors * panel.vector && self.patch.len() >= rows * columns * I::LANES);
+        assert!(self.squares.len() <= panel.squares);
         for vector in 0..vectors {
             let places = self.grid.places(self.squares.start);
             for (index, place) in (0..self.squares.len()).zip(places) {
                 let image = &self.x[(place.n * blocks + self.group * vectors + vector) * plane..][..plane];
-                let at = (vector * panel.squares + index) * I::LANES;
+                let at = vector * panel.vector + index * I::LANES;
                 let mut values = Values { data: self.v, at, step: panel.pitch };
                 let inside =
                     |first: usize, len: usize, pad: usize, size: usize| first >= pad && first - pad + len <= size;

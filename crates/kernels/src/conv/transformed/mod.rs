@@ -115,8 +115,9 @@ struct Scratch {
 impl Scratch {
     fn new<T: Transform>(p: &Conv2d, blocks: &ConvBlocks, [lanes, width]: [usize; 2]) -> Self {
         let squares = blocks.rows.clamp(1, Grid::new(p, outputs::<T>(p)).squares.max(1));
-        let v = T::POSITIONS * Panel::new(squares, (p.ic / p.groups).div_ceil(lanes), lanes).pitch;
-        let m = T::POSITIONS * Panel::new(squares, width / lanes, lanes).pitch;
+        let panel = Panel::new(squares, T::POSITIONS, lanes);
+        let v = (p.ic / p.groups).div_ceil(lanes) * panel.vector;
+        let m = width / lanes * panel.vector;
         let patch = T::INPUTS[0] * T::INPUTS[1] * lanes;
         Scratch { squares, v, m, patch, len: (v + m + patch + T::ROOM * lanes).next_multiple_of(16) }
     }
@@ -182,20 +183,9 @@ impl<I: Tiles, T: Transform> Run<'_, I, T> {
         let (v, rest) = scratch.split_at_mut(self.scratch.v);
         let (m, rest) = rest.split_at_mut(self.scratch.m);
         let (patch, room) = rest.split_at_mut(self.scratch.patch);
-        let inputs = Panel::new(squares.len(), icg.div_ceil(I::LANES), I::LANES);
-        let products = Panel::new(squares.len(), self.width / I::LANES, I::LANES);
-        let input = Input {
-            p,
-            grid,
-            x: self.x,
-            group,
-            squares: squares.clone(),
-            panel: inputs,
-            v,
-            patch,
-            room: &mut *room,
-            transform,
-        };
+        let panel = Panel::new(squares.len(), T::POSITIONS, I::LANES);
+        let input =
+            Input { p, grid, x: self.x, group, squares: squares.clone(), panel, v, patch, room: &mut *room, transform };
         isa.dispatch(input);
         let begin = part * self.oc;
         for first in (begin..ocg.min(begin + self.oc)).step_by(self.width) {
@@ -204,13 +194,13 @@ impl<I: Tiles, T: Transform> Run<'_, I, T> {
             // Groups other than one are whole vectors, so that weights stand at the channel's number.
             let weights = &self.w[channel * icg * T::POSITIONS..][..T::POSITIONS * icg * vectors * I::LANES];
             for (position, w) in weights.chunks_exact(icg * vectors * I::LANES).enumerate() {
-                self.multiply(w, &v[position * inputs.pitch..], &mut m[position * products.pitch..], squares.len());
+                self.multiply(w, &v[position * panel.pitch..], &mut m[position * panel.pitch..], panel);
             }
             let output = Output {
                 p,
                 grid,
                 squares: squares.clone(),
-                panel: products,
+                panel,
                 m,
                 channel,
                 vectors,
@@ -223,22 +213,22 @@ impl<I: Tiles, T: Transform> Run<'_, I, T> {
         }
     }
 
-    /// Multiplies `[ic][oc]` with `[ic vector][square][lane]` to `[oc vector][square][lane]`.
-    fn multiply(&self, w: &[f32], v: &[f32], m: &mut [f32], squares: usize) {
+    /// Multiplies `[ic][oc]` with `[ic vector][square][lane]` to `[oc vector][square][lane]`, at one position of panels.
+    fn multiply(&self, w: &[f32], v: &[f32], m: &mut [f32], panel: Panel) {
         let channels = self.p.ic / self.p.groups;
         let by_width = I::BLOCKED[w.len() / (channels * I::LANES) - 1];
         let m = Shards::new(m);
-        for (first, width) in cut(squares, by_width.len()) {
+        for (first, width) in cut(panel.squares, by_width.len()) {
             let tile = Tile {
                 x: v,
                 x_at: first * I::LANES,
-                x_pitch: squares * I::LANES,
+                x_pitch: panel.vector,
                 taps: &Taps::ONE,
                 channels,
                 w,
                 y: &m,
                 y_at: first * I::LANES,
-                y_pitch: squares * I::LANES,
+                y_pitch: panel.vector,
                 channel: 0,
                 first: true,
                 finish: None,

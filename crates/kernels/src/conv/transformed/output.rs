@@ -56,14 +56,12 @@ impl<T: Transform> SimdOp for Output<'_, T> {
     fn call<I: Isa>(self, isa: I) {
         let (p, panel, (oh, ow)) = (self.p, self.panel, (self.p.oh(), self.p.ow()));
         let (blocks, [rows, columns]) = (p.oc.div_ceil(I::LANES), outputs::<T>(p));
-        let last = (self.vectors * panel.squares - 1) * I::LANES;
-        assert!(last + (T::POSITIONS - 1) * panel.pitch + I::LANES <= self.m.len(), "the panel is complete");
-        assert!(self.squares.len() <= panel.squares);
+        assert!(self.vectors * panel.vector <= self.m.len() && self.squares.len() <= panel.squares);
         for vector in 0..self.vectors {
             let block = self.channel / I::LANES + vector;
             let places = self.grid.places(self.squares.start);
             for (square, place) in (0..self.squares.len()).zip(places) {
-                let at = (vector * panel.squares + square) * I::LANES;
+                let at = vector * panel.vector + square * I::LANES;
                 let products = Products { data: self.m, at, step: panel.pitch };
                 let target = Target {
                     rows: rows.min(oh - place.y),

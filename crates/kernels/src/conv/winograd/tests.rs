@@ -14,7 +14,7 @@ pub(in crate::conv) fn bound(op: &str) -> f64 {
         "conv-winograd6" => 1.5e-4,
         "conv-winograd2r5" => 4e-5,
         "conv-winograd4r5" => 1.5e-4,
-        "conv-fft16" | "conv-fft32" => 1e-5,
+        "conv-fft16" => 1e-5,
         _ => panic!("{op} has no stated bound"),
     }
 }

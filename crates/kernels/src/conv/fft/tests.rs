@@ -1,3 +1,0 @@
-//! Squares of every kernel size, and the cut of the work.
-
-use super::*;
