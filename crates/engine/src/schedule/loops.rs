@@ -56,9 +56,8 @@ pub(crate) fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> Stri
         epilogue(&mut nest, &p.epilogue);
         return nest.text;
     }
-    if let Some(side) = kernel.id.op.strip_prefix("conv-winograd").and_then(|side| side.split('r').next()?.parse().ok())
-    {
-        winograd(&mut nest, p, kernel, blocks, side);
+    if let Some(square) = Square::of(p, kernel) {
+        transformed(&mut nest, p, kernel, blocks, &square);
         return nest.text;
     }
     if p.is_depthwise() {
@@ -117,29 +116,59 @@ pub(crate) fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvB
     nest.text
 }
 
-/// The loops of a Winograd convolution with squares of `side` x `side` outputs.
-fn winograd(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, side: usize) {
+/// What a convolution by way of a transform computes together.
+struct Square {
+    /// Rows and columns of inputs.
+    inputs: [usize; 2],
+    /// Rows and columns of outputs.
+    outputs: [usize; 2],
+    /// What there is a product for each of.
+    positions: String,
+}
+
+impl Square {
+    /// The square of a Winograd or FFT kernel, whose name states its outputs or its inputs; `None` for others.
+    fn of(p: &Conv2d, kernel: &ConvKernel) -> Option<Self> {
+        let number = |text: &str| text.split('r').next()?.parse::<usize>().ok();
+        if let Some(side) = kernel.id.op.strip_prefix("conv-winograd").and_then(number) {
+            // A kernel of one row or one column has lines of outputs.
+            let outputs = [p.kh, p.kw].map(|taps| if taps == 1 { 1 } else { side });
+            let inputs = [outputs[0] + p.kh - 1, outputs[1] + p.kw - 1];
+            return Some(Square { inputs, outputs, positions: format!("position of {} x {}", inputs[0], inputs[1]) });
+        }
+        let side = kernel.id.op.strip_prefix("conv-fft").and_then(number)?;
+        let outputs = [side + 1 - p.kh, side + 1 - p.kw];
+        // Four real frequencies, and half of the others, each of three products.
+        let positions = 4 + 3 * (side * side - 4) / 2;
+        let positions = format!("position of {positions}: 4 real frequencies, and 3 of each complex one");
+        Some(Square { inputs: [side; 2], outputs, positions })
+    }
+}
+
+/// The loops of a convolution by way of a transform.
+fn transformed(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, square: &Square) {
     let (lanes, [most, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
     let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
-    let squares = p.n * p.oh().div_ceil(side) * p.ow().div_ceil(side);
+    let Square { inputs: [rows, cols], outputs: [height, width], positions } = square;
+    let squares = p.n * p.oh().div_ceil(*height) * p.ow().div_ceil(*width);
     let (strip, passed) = (blocks.rows.clamp(1, squares), blocks.oc.clamp(1, ocg));
-    let inputs = side + p.kh - 1;
     nest.each(p.groups, format_args!("{} groups, in parallel", p.groups));
     nest.each(
         squares.div_ceil(strip),
-        format_args!("{strip} of the {squares} squares of {side} x {side} outputs, in parallel"),
+        format_args!("{strip} of the {squares} squares of {height} x {width} outputs, in parallel"),
     );
     nest.each(ocg.div_ceil(passed), format_args!("{passed} output channels of {ocg}, in parallel"));
-    nest.line(format_args!("transform the {inputs} x {inputs} inputs of each square into the worker's scratch"));
+    nest.line(format_args!("transform the {rows} x {cols} inputs of each square into the worker's scratch"));
     nest.each(passed.div_ceil(columns), format_args!("{columns} output channels of {passed}"));
     let outer = nest.depth;
-    nest.each(inputs * inputs, format_args!("position of {inputs} x {inputs}"));
+    nest.line(format_args!("for {positions}"));
+    nest.depth += 1;
     nest.each(strip.div_ceil(most), format_args!("{most} squares of {strip}"));
     nest.line(format_args!(
         "for {icg} input channels: {most} x {columns} sums in registers, unrolled, {lanes} channels a vector"
     ));
     nest.depth = outer;
-    nest.line(format_args!("transform the {inputs} x {inputs} sums of each square to {side} x {side} outputs"));
+    nest.line(format_args!("transform the sums of each square to {height} x {width} outputs"));
     epilogue(nest, &p.epilogue);
 }
 
@@ -196,17 +225,30 @@ mod tests {
             groups: 1,
             epilogue: Epilogue { bias: true, residual: false, act: Unary::Relu },
         };
-        let cases: [(&str, &[&str]); 2] = [
-            ("conv-direct_f32_14x32_avx512", &["9 taps", "copy the strip's input"]),
+        let large = Conv2d { kh: 7, kw: 9, ..p };
+        let line = Conv2d { kh: 1, kw: 7, ..p };
+        let cases: [(&str, &Conv2d, &[&str]); 4] = [
+            ("conv-direct_f32_14x32_avx512", &p, &["9 taps", "copy the strip's input"]),
             (
                 "conv-winograd4_f32_14x32_avx512",
+                &p,
                 &["196 squares of 4 x 4", "position of 6 x 6", "inputs of each square"],
+            ),
+            (
+                "conv-winograd4r1x7_f32_14x32_avx512",
+                &line,
+                &["squares of 1 x 4 outputs", "position of 1 x 10", "the 1 x 10 inputs"],
+            ),
+            (
+                "conv-fft16_f32_14x32_avx512",
+                &large,
+                &["squares of 10 x 8 outputs", "position of 382", "the 16 x 16 inputs of each square"],
             ),
         ];
         let cpu = Cpu::zen4();
-        for (name, parts) in cases {
-            let kernel = conv::candidates(&p, &cpu).find(|kernel| kernel.id.name == name).unwrap();
-            let text = super::conv(&p, kernel, &(kernel.blocks)(&p, &cpu));
+        for (name, p, parts) in cases {
+            let kernel = conv::candidates(p, &cpu).find(|kernel| kernel.id.name == name).unwrap();
+            let text = super::conv(p, kernel, &(kernel.blocks)(p, &cpu));
             let common = ["conv n1 ic64", "14 x 32 sums", "store Relu(sum + bias)", "in parallel"];
             for part in common.iter().chain(parts) {
                 assert!(text.contains(part), "{name}: {part}: {text}");

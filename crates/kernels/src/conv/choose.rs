@@ -1,6 +1,6 @@
 //! The choice of a convolution kernel: a pure function of problem and machine.
 
-use super::{ConvBlocks, ConvKernel, ROWS, winograd};
+use super::{ConvBlocks, ConvKernel, ROWS, fft, transformed, winograd};
 use crate::{Conv2d, Cpu};
 
 /// The rows of the machine's tier that compute `p`, in the order of the table.
@@ -11,12 +11,15 @@ pub fn candidates<'a>(p: &'a Conv2d, cpu: &'a Cpu) -> impl Iterator<Item = &'sta
 /// The candidate with the fewest [`cycles`], the first of the table where several have them, and its blocks; a kernel
 /// that goes by way of columns only where no other computes the problem.
 ///
-/// A method further down the table has larger weights and mostly rounds more: it has to be a sixteenth faster.
+/// A method further down the table has larger weights and mostly rounds more: it has to be a sixteenth faster; FFT, a
+/// quarter. Its weights and values go through L3 once more for each block of squares, and the rate of that cache differs
+/// most from machine to machine.
 pub fn choose(p: &Conv2d, cpu: &Cpu) -> Option<(&'static ConvKernel, ConvBlocks)> {
     let by_columns = |row: &&'static ConvKernel| row.id.op == "conv-im2col";
     let straight = candidates(p, cpu).filter(|row| !by_columns(row)).map(|row| (row, cycles(p, row, cpu)));
     let faster = |best: (&'static ConvKernel, u64), other: (&'static ConvKernel, u64)| {
-        let most = if best.0.id.op == other.0.id.op { best.1 } else { best.1 - best.1.div_ceil(16) };
+        let part = if fft::method(&other.0.id).is_some() { 4 } else { 16 };
+        let most = if best.0.id.op == other.0.id.op { best.1 } else { best.1 - best.1.div_ceil(part) };
         if other.1 < most { other } else { best }
     };
     let straight = straight.reduce(faster).map(|(row, _)| row);
@@ -25,9 +28,10 @@ pub fn choose(p: &Conv2d, cpu: &Cpu) -> Option<(&'static ConvKernel, ConvBlocks)
 }
 
 /// Cycles of a row for `p` on one core, the waste at the edges and the reading of the weights included, and the
-/// transforms of a Winograd row.
+/// transforms of a Winograd or FFT row.
 pub fn cycles(p: &Conv2d, row: &ConvKernel, cpu: &Cpu) -> u64 {
-    winograd::cycles(p, row, cpu).unwrap_or_else(|| tiles(p, row, cpu))
+    let transformed = winograd::method(&row.id).or_else(|| fft::method(&row.id));
+    transformed.map_or_else(|| tiles(p, row, cpu), |method| method.cycles(p, cpu))
 }
 
 /// Cycles of one step of a tile of P pixels by NV vectors: it has P x NV multiply-adds, NV vector loads and P
@@ -53,5 +57,5 @@ fn tiles(p: &Conv2d, row: &ConvKernel, cpu: &Cpu) -> u64 {
     };
     let (ocg, vectors) = (p.oc / p.groups, width / lanes);
     let all = (ocg / width) * block(vectors) + if ocg % width == 0 { 0 } else { block((ocg % width).div_ceil(lanes)) };
-    (p.n * (p.groups * all + winograd::weights(p, cpu))) as u64
+    (p.n * (p.groups * all + transformed::weights(p, cpu))) as u64
 }

@@ -4,10 +4,12 @@ mod choose;
 mod depthwise;
 mod direct;
 mod epilogue;
+mod fft;
 mod first;
 pub mod fused;
 pub mod im2col;
 mod pointwise;
+mod transformed;
 pub mod transposed;
 mod winograd;
 
@@ -29,7 +31,7 @@ pub enum Layout {
 /// Loop blocks of a convolution: values that change speed, never results.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ConvBlocks {
-    /// Output rows of one task; of a Winograd kernel, its squares of outputs.
+    /// Output rows of one task; of a Winograd or FFT kernel, its squares of outputs.
     pub rows: usize,
     /// Output channels of one task.
     pub oc: usize,
@@ -73,71 +75,32 @@ pub struct ConvKernel {
     pub run: fn(&Conv2d, &ConvBlocks, ConvArgs<'_>, Ctx<'_>),
 }
 
-/// Every convolution kernel, in the order in which a choice looks at them: the more special before the more general.
-pub static ROWS: &[&ConvKernel] = &[
-    &depthwise::ROWS[0],
-    &depthwise::ROWS[1],
-    &depthwise::ROWS[2],
-    &first::ROWS[0],
-    &first::ROWS[1],
-    &first::ROWS[2],
-    &first::ROWS[3],
-    &first::ROWS[4],
-    &pointwise::ROWS[0],
-    &pointwise::ROWS[1],
-    &pointwise::ROWS[2],
-    &pointwise::ROWS[3],
-    &pointwise::ROWS[4],
-    &pointwise::ROWS[5],
-    &pointwise::ROWS[6],
-    &direct::ROWS[0],
-    &direct::ROWS[1],
-    &direct::ROWS[2],
-    &direct::ROWS[3],
-    &direct::ROWS[4],
-    &direct::ROWS[5],
-    &direct::ROWS[6],
-    &winograd::ROWS[0],
-    &winograd::ROWS[1],
-    &winograd::ROWS[2],
-    &winograd::ROWS[3],
-    &winograd::ROWS[4],
-    &winograd::ROWS[5],
-    &winograd::ROWS[6],
-    &winograd::ROWS[7],
-    &winograd::ROWS[8],
-    &winograd::ROWS[9],
-    &winograd::ROWS[10],
-    &winograd::ROWS[11],
-    &winograd::ROWS[12],
-    &winograd::ROWS[13],
-    &winograd::ROWS[14],
-    &winograd::ROWS[15],
-    &winograd::ROWS[16],
-    &winograd::ROWS[17],
-    &winograd::ROWS[18],
-    &winograd::ROWS[19],
-    &winograd::ROWS[20],
-    &winograd::ROWS[21],
-    &winograd::ROWS[22],
-    &winograd::ROWS[23],
-    &winograd::ROWS[24],
-    &winograd::ROWS[25],
-    &winograd::ROWS[26],
-    &winograd::ROWS[27],
-    &winograd::ROWS[28],
-    &winograd::ROWS[29],
-    &winograd::ROWS[30],
-    &winograd::ROWS[31],
-    &winograd::ROWS[32],
-    &winograd::ROWS[33],
-    &winograd::ROWS[34],
-    im2col::ROWS[0],
-    im2col::ROWS[1],
-    im2col::ROWS[2],
-    im2col::ROWS[3],
-    im2col::ROWS[4],
-];
+/// The methods, in the order in which a choice looks at them: the more special before the more general.
+const METHODS: [&[ConvKernel]; 7] =
+    [&depthwise::ROWS, &first::ROWS, &pointwise::ROWS, &direct::ROWS, &winograd::ROWS, &fft::ROWS, &im2col::ROWS];
+
+/// Every convolution kernel, method by method.
+pub static ROWS: &[&ConvKernel] = &{
+    const COUNT: usize = {
+        let (mut count, mut method) = (0, 0);
+        while method < METHODS.len() {
+            count += METHODS[method].len();
+            method += 1;
+        }
+        count
+    };
+    let mut rows = [&METHODS[0][0]; COUNT];
+    let (mut method, mut from) = (0, 0);
+    let mut to = 0;
+    while to < COUNT {
+        if from == METHODS[method].len() {
+            (method, from) = (method + 1, 0);
+        }
+        rows[to] = &METHODS[method][from];
+        (from, to) = (from + 1, to + 1);
+    }
+    rows
+};
 
 #[cfg(test)]
 mod tests;

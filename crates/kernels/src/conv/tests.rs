@@ -100,7 +100,9 @@ fn pick<T: Copy>(r: &mut Random, from: &[T]) -> T {
 }
 
 fn random_problem(r: &mut Random) -> Conv2d {
-    let kernel = pick(r, &[[1, 1], [1, 1], [3, 3], [3, 3], [5, 5], [7, 7], [1, 3], [4, 2]]);
+    let square = [[1, 1], [1, 1], [3, 3], [3, 3], [5, 5], [7, 7]];
+    let others = [[11, 9], [3, 7], [4, 2], [1, 3], [3, 1], [1, 5], [5, 1], [1, 7], [7, 1]];
+    let kernel = pick(r, &[&square[..], &others].concat());
     let size = pick(r, &[[1, 1], [2, 3], [7, 7], [14, 14], [13, 17], [9, 31]]);
     let (ic, oc, groups) = pick(
         r,
@@ -151,7 +153,9 @@ fn problems(seed: u64, integral: bool, count: usize) -> (Random, Vec<Conv2d>) {
 /// What a row's transforms may round on sums of integers: its bound, in deviations of the sums. Integers from -4 to 4
 /// have the variance 20/3, which is the deviation of a product of two. No activation has a slope above 1.2.
 fn rounding(row: &ConvKernel, p: &Conv2d) -> f64 {
-    if !matches!(row.id.op, "conv-winograd4" | "conv-winograd6" | "conv-winograd2r5" | "conv-winograd4r5") {
+    // The transforms of F(2, 3) have powers of two only.
+    let exact = ["conv-winograd2", "conv-winograd2r1x3", "conv-winograd2r3x1"].contains(&row.id.op);
+    if exact || !["winograd", "fft"].iter().any(|method| row.id.op.contains(method)) {
         return 0.0;
     }
     let products = p.ic / p.groups * p.kh * p.kw;
@@ -161,7 +165,7 @@ fn rounding(row: &ConvKernel, p: &Conv2d) -> f64 {
 #[test]
 fn every_kernel_equals_the_reference() {
     let pools = [Pool::new(1), Pool::new(2)];
-    let (mut r, problems) = problems(1, true, 400);
+    let (mut r, problems) = problems(1, true, 1200);
     let mut failures = Vec::new();
     let mut used = vec![0; ROWS.len()];
     for p in problems {
@@ -261,7 +265,8 @@ fn names([method, scalar, avx2, avx512]: [&str; 4]) -> Vec<String> {
 fn choices_are_the_ones_written_down() {
     let same = |k| Pads { top: k, left: k, bottom: k, right: k };
     let strided = |p| Conv2d { stride: [2, 2], ..p };
-    let three = |ic, size, oc| Conv2d { pads: same(1), ..conv(ic, [size, size], oc, [3, 3]) };
+    let padded = |ic, size, oc, k| Conv2d { pads: same(k / 2), ..conv(ic, [size, size], oc, [k, k]) };
+    let three = |ic, size, oc| padded(ic, size, oc, 3);
     // The method and, for each tier, the tile; or a method of its own before the tile.
     let cases = [
         (strided(Conv2d { pads: same(3), ..conv(3, [224, 224], 64, [7, 7]) }), ["first", "4x8", "6x16", "14x32"]),
@@ -279,6 +284,12 @@ fn choices_are_the_ones_written_down() {
         (conv(96, [14, 14], 24, [1, 1]), ["pointwise", "4x8", "6x16", "14x32"]),
         (conv(512, [7, 7], 2048, [1, 1]), ["pointwise", "4x8", "6x16", "28x16"]),
         (strided(conv(256, [56, 56], 512, [1, 1])), ["pointwise", "4x8", "6x16", "14x32"]),
+        (padded(64, 27, 64, 5), ["winograd4r5", "4x8", "6x16", "28x16"]),
+        (padded(96, 55, 96, 5), ["winograd4r5", "4x8", "6x16", "14x32"]),
+        (padded(64, 56, 64, 7), ["fft16", "4x8", "6x16", "28x16"]),
+        (padded(128, 32, 128, 11), ["fft16", "4x8", "6x16", "14x32"]),
+        (padded(512, 7, 512, 7), ["direct", "4x8", "6x16", "9x48"]),
+        (padded(64, 224, 3, 9), ["fft16", "4x8", "6x16", "28x16"]),
         (Conv2d { groups: 512, ..three(512, 14, 512) }, ["depthwise", "8x4", "8x8", "8x16"]),
     ];
     let mut failures = Vec::new();
@@ -339,5 +350,83 @@ fn work_is_cut_for_every_core_and_strips_fit_into_l2() {
                 assert!(bytes <= cpu.l2.size * 3 / 4, "{} on {p}: {bytes} bytes of input in {blocks:?}", row.id.name);
             }
         }
+    }
+}
+
+/// The times of the candidates, interleaved in one run: `cargo test --release -p tilewise-kernels -- --ignored
+/// --nocapture candidates_side_by_side`.
+#[test]
+#[ignore = "a measurement, for a machine that does nothing else"]
+fn candidates_side_by_side() {
+    let same = |k, p| Conv2d { pads: Pads { top: k / 2, left: k / 2, bottom: k / 2, right: k / 2 }, ..p };
+    let square = |ic, size, oc, k| same(k, conv(ic, [size, size], oc, [k, k]));
+    let problems = [
+        square(64, 27, 64, 5),
+        square(96, 55, 96, 5),
+        square(64, 56, 64, 5),
+        square(64, 56, 64, 7),
+        square(64, 28, 64, 9),
+        square(128, 32, 128, 11),
+        square(16, 112, 16, 7),
+        square(3, 224, 64, 9),
+        square(64, 224, 3, 9),
+        square(256, 14, 256, 5),
+        square(64, 112, 64, 9),
+        Conv2d { groups: 2, ..square(96, 27, 256, 5) },
+    ];
+    let (pool, mut r) = (Pool::new(1), Random::new(5, false));
+    for p in problems {
+        let operands = Operands::new(&p, |len| r.values(len));
+        for tier in Tier::ALL.into_iter().skip(1).filter(|tier| tier.available()) {
+            let cpu = Cpu::probe().with_tier(tier).with_cores(1);
+            let (chosen, _) = choose(&p, &cpu).unwrap();
+            let least = cycles(&p, chosen, &cpu);
+            let rows = candidates(&p, &cpu).filter(|row| row.id.op != "conv-im2col");
+            let rows: Vec<_> =
+                rows.filter(|row| cycles(&p, row, &cpu) < 2 * least || row.id.op == "conv-direct").collect();
+            let mut timed: Vec<_> = rows.iter().map(|row| Timed::new(row, &p, &cpu, &operands)).collect();
+            for _ in 0..5 {
+                timed.iter_mut().for_each(|timed| timed.time(&p, &pool));
+            }
+            let best = timed.iter().map(|timed| timed.best).min().unwrap();
+            for timed in &timed {
+                let ratio = timed.best.as_secs_f64() / best.as_secs_f64();
+                let counted = cycles(&p, timed.row, &cpu) as f64 / least as f64;
+                let mark = if timed.row.id == chosen.id { "chosen" } else { "" };
+                println!(
+                    "{p} {}: {:?} {ratio:.2} counted {counted:.2} {:?} {mark}",
+                    timed.row.id.name, timed.best, timed.blocks
+                );
+            }
+        }
+    }
+}
+
+/// A row with its operands in memory, and the least time of some runs.
+struct Timed {
+    row: &'static ConvKernel,
+    blocks: ConvBlocks,
+    buffers: [AlignedBuffer; 4],
+    best: std::time::Duration,
+}
+
+impl Timed {
+    fn new(row: &'static ConvKernel, p: &Conv2d, cpu: &Cpu, operands: &Operands) -> Self {
+        let (lanes, blocks) = (row.id.tier.lanes(), (row.blocks)(p, cpu));
+        let x = to_layout(&operands.x, [p.n, p.ic, p.ih * p.iw], row.x, lanes);
+        let mut w = buffer((row.packed_len)(p), 0.0);
+        (row.pack)(p, &operands.w, w.as_mut_slice());
+        let y = buffer(p.n * p.oc.next_multiple_of(lanes) * p.oh() * p.ow(), 0.0);
+        let scratch = buffer((row.scratch_len)(p, &blocks, 1), 0.0);
+        Timed { row, blocks, buffers: [x, w, y, scratch], best: std::time::Duration::MAX }
+    }
+
+    fn time(&mut self, p: &Conv2d, pool: &Pool) {
+        let [x, w, y, scratch] = &mut self.buffers;
+        let (bias, residual) = (&[][..], &[][..]);
+        let args = ConvArgs { x: x.as_slice(), w: w.as_slice(), bias, residual, y: y.as_mut_slice() };
+        let start = std::time::Instant::now();
+        (self.row.run)(p, &self.blocks, args, Ctx { pool, scratch: scratch.as_mut_slice() });
+        self.best = self.best.min(start.elapsed());
     }
 }

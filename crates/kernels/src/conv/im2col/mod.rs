@@ -18,12 +18,12 @@ use crate::gemm::{GemmBlocks, Strides, model};
 use crate::{Conv2d, Cpu, Ctx, Isa, Shards};
 
 /// The kernels, in the order in which a choice looks at them.
-pub static ROWS: [&ConvKernel; 5] = [
-    &row::<Avx512Tile14x32>("conv-im2col_f32_14x32_avx512"),
-    &row::<Avx512Tile8x48>("conv-im2col_f32_8x48_avx512"),
-    &row::<Avx512Tile6x64>("conv-im2col_f32_6x64_avx512"),
-    &row::<Avx2Tile6x16>("conv-im2col_f32_6x16_avx2"),
-    &row::<ScalarTile4x8>("conv-im2col_f32_4x8_scalar"),
+pub static ROWS: [ConvKernel; 5] = [
+    row::<Avx512Tile14x32>("conv-im2col_f32_14x32_avx512"),
+    row::<Avx512Tile8x48>("conv-im2col_f32_8x48_avx512"),
+    row::<Avx512Tile6x64>("conv-im2col_f32_6x64_avx512"),
+    row::<Avx2Tile6x16>("conv-im2col_f32_6x16_avx2"),
+    row::<ScalarTile4x8>("conv-im2col_f32_4x8_scalar"),
 ];
 
 const fn row<T: Tile>(name: &'static str) -> ConvKernel {

@@ -54,7 +54,7 @@ fn run(row: &ConvKernel, p: &Conv2d, blocks: &ConvBlocks, o: &Operands, pool: &P
 }
 
 fn rows() -> impl Iterator<Item = &'static ConvKernel> {
-    ROWS.into_iter().filter(|row| row.id.tier.available())
+    ROWS.iter().filter(|row| row.id.tier.available())
 }
 
 #[test]

@@ -9,8 +9,6 @@ use crate::Isa;
 
 /// One choice of m, n and points.
 pub(super) trait Minimal<const M: usize, const N: usize>: 'static {
-    /// The first part of the kernel names: m, and r where that is not 3.
-    const OP: &'static str;
     /// The n - 1 finite points.
     const POINTS: &'static [f64];
     /// Vector operations of `input` and of `output`.
@@ -37,7 +35,6 @@ pub(super) fn filter(points: &[f64], taps: &[f64], to: &mut [f64]) {
 pub(super) struct F2;
 
 impl Minimal<2, 4> for F2 {
-    const OP: &'static str = "conv-winograd2";
     const POINTS: &'static [f64] = &[0.0, 1.0, -1.0];
     const OPERATIONS: [usize; 2] = [4, 4];
 
@@ -56,7 +53,6 @@ impl Minimal<2, 4> for F2 {
 pub(super) struct F4;
 
 impl Minimal<4, 6> for F4 {
-    const OP: &'static str = "conv-winograd4";
     const POINTS: &'static [f64] = &[0.0, 1.0, -1.0, 0.5, -2.0];
     const OPERATIONS: [usize; 2] = [16, 13];
 
@@ -101,7 +97,6 @@ impl Minimal<4, 6> for F4 {
 pub(super) struct F6;
 
 impl Minimal<6, 8> for F6 {
-    const OP: &'static str = "conv-winograd6";
     const POINTS: &'static [f64] = &[0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5];
     const OPERATIONS: [usize; 2] = [26, 23];
 
@@ -159,7 +154,6 @@ fn powers<I: Isa>(isa: I, one: I::F, [two, half]: [I::F; 2], power: f32) -> I::F
 pub(super) struct F2By5;
 
 impl Minimal<2, 6> for F2By5 {
-    const OP: &'static str = "conv-winograd2r5";
     const POINTS: &'static [f64] = F4::POINTS;
     const OPERATIONS: [usize; 2] = [16, 8];
 
@@ -180,7 +174,6 @@ impl Minimal<2, 6> for F2By5 {
 pub(super) struct F4By5;
 
 impl Minimal<4, 8> for F4By5 {
-    const OP: &'static str = "conv-winograd4r5";
     const POINTS: &'static [f64] = F6::POINTS;
     const OPERATIONS: [usize; 2] = [26, 17];
 

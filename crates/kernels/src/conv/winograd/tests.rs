@@ -3,7 +3,7 @@
 use super::*;
 use crate::conv::tests::{Operands, conv, cpu, run};
 use crate::trial::Random;
-use crate::{Pads, Pool, Tier, reference};
+use crate::{Conv2d, Pads, Pool, Tier, reference};
 
 /// The largest error of an output, relative to the standard deviation of the outputs, for each method.
 pub(in crate::conv) fn bound(op: &str) -> f64 {
@@ -14,6 +14,13 @@ pub(in crate::conv) fn bound(op: &str) -> f64 {
         "conv-winograd6" => 1.5e-4,
         "conv-winograd2r5" => 4e-5,
         "conv-winograd4r5" => 1.5e-4,
+        "conv-winograd2r1x3" | "conv-winograd2r3x1" => 5e-6,
+        "conv-winograd4r1x3" | "conv-winograd4r3x1" => 2e-5,
+        "conv-winograd6r1x3" | "conv-winograd6r3x1" => 5e-5,
+        "conv-winograd4r1x5" | "conv-winograd4r5x1" => 5e-5,
+        "conv-winograd4r1x7" | "conv-winograd4r7x1" => 1e-4,
+        "conv-winograd6r1x7" | "conv-winograd6r7x1" => 1.5e-4,
+        "conv-fft16" => 1e-5,
         _ => panic!("{op} has no stated bound"),
     }
 }
@@ -28,17 +35,29 @@ fn errors_stay_within_their_bounds() {
     let (pool, mut r) = (Pool::new(2), Random::new(7, false));
     let pads = Pads { top: 1, left: 1, bottom: 1, right: 1 };
     let mut worst = std::collections::BTreeMap::new();
-    let sizes = [(16, 24, 32, 3), (64, 14, 64, 3), (256, 13, 48, 3), (512, 7, 64, 3), (48, 13, 64, 5), (256, 9, 32, 5)];
-    for (ic, size, oc, kernel) in sizes {
+    let squares = [
+        (16, 24, 32, 3),
+        (64, 14, 64, 3),
+        (256, 13, 48, 3),
+        (512, 7, 64, 3),
+        (48, 13, 64, 5),
+        (256, 9, 32, 5),
+        (96, 20, 16, 7),
+        (64, 31, 16, 11),
+    ];
+    let squares = squares.map(|(ic, size, oc, taps)| (ic, size, oc, [taps; 2]));
+    let lines = [3, 5, 7].into_iter().flat_map(|taps| [[1, taps], [taps, 1]]);
+    let lines = lines.flat_map(|kernel| [(64, 17, 64, kernel), (384, 12, 32, kernel)]);
+    for (ic, size, oc, kernel) in squares.into_iter().chain(lines) {
         for positive in [false, true] {
-            let p = Conv2d { pads, ..conv(ic, [size, size], oc, [kernel, kernel]) };
+            let p = Conv2d { pads, ..conv(ic, [size, size], oc, kernel) };
             let mut operands = Operands::new(&p, |len| r.values(len));
             if positive {
                 operands.x.iter_mut().for_each(|x| *x = x.max(0.0));
             }
             let expected = reference::conv2d(&p, &operands.x, &operands.w, &[], &[]);
             let unit = deviation(&expected);
-            let rows = crate::conv::direct::ROWS.iter().chain(&ROWS);
+            let rows = crate::conv::direct::ROWS.iter().chain(&ROWS).chain(&crate::conv::fft::ROWS);
             for row in rows.filter(|row| row.id.tier.available() && (row.accepts)(&p)) {
                 let actual = run(row, &p, &(row.blocks)(&p, &cpu(row.id.tier, 2)), &operands, &pool);
                 let error = tilewise_tensor::difference(&actual, &expected, 0.0, 0.0).max_abs / unit;
@@ -59,7 +78,7 @@ fn work_is_cut_for_every_core_and_reads_large_weights_once() {
         for cores in [1, 2, 4] {
             let cpu = cpu(Tier::Avx512, cores);
             let (row, blocks) = crate::conv::choose(&p, &cpu).unwrap();
-            let method = Method::of(&row.id).unwrap_or_else(|| panic!("{} on {p}", row.id.name));
+            let method = method(&row.id).unwrap_or_else(|| panic!("{} on {p}", row.id.name));
             let strips = method.squares(&p).div_ceil(blocks.rows);
             assert!(strips * p.oc.div_ceil(blocks.oc) >= cores, "{} on {p}, {cores} cores: {blocks:?}", row.id.name);
             let bytes = (row.scratch_len)(&p, &blocks, 1) * size_of::<f32>();

@@ -1,20 +1,18 @@
-//! The time of a Winograd kernel, counted in cycles, and the blocks that make it shortest.
+//! The time of a kernel of this kind, counted in cycles, and the blocks that make it shortest.
 
+use super::Transform;
 use super::grid::Grid;
-use super::minimal::{F2, F2By5, F4, F4By5, F6, Minimal};
-use crate::catalog::KernelId;
 use crate::conv::{ConvBlocks, choose};
 use crate::{Conv2d, Cpu};
 
 /// What the time of a row depends on beside the problem.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Method {
-    op: &'static str,
-    /// Outputs and inputs of a square along one axis.
-    m: usize,
-    n: usize,
-    /// Operations of the input and the output transform of one line.
-    operations: [usize; 2],
+pub(in crate::conv) struct Method {
+    /// Rows and columns of a square's inputs, and its values.
+    inputs: [usize; 2],
+    positions: usize,
+    /// Operations of the input and the output transform of a square of so many outputs.
+    operations: fn([usize; 2]) -> [usize; 2],
     /// The register tile: squares, output channels.
     tile: [usize; 2],
     lanes: usize,
@@ -27,30 +25,22 @@ const L2: usize = 32;
 const F32: usize = size_of::<f32>();
 
 impl Method {
-    pub(super) const fn new<T: Minimal<M, N>, const M: usize, const N: usize>(tile: [usize; 2], lanes: usize) -> Self {
-        Method { op: T::OP, m: M, n: N, operations: T::OPERATIONS, tile, lanes }
+    pub(in crate::conv) fn new<T: Transform>(tile: [usize; 2], lanes: usize) -> Self {
+        Method { inputs: T::INPUTS, positions: T::POSITIONS, operations: T::operations, tile, lanes }
     }
 
-    /// The method of a row, where it is of this family.
-    pub(super) fn of(id: &KernelId) -> Option<Self> {
-        let (tile, lanes) = (id.tile, id.tier.lanes());
-        let all = [
-            Method::new::<F2, 2, 4>(tile, lanes),
-            Method::new::<F4, 4, 6>(tile, lanes),
-            Method::new::<F6, 6, 8>(tile, lanes),
-            Method::new::<F2By5, 2, 6>(tile, lanes),
-            Method::new::<F4By5, 4, 8>(tile, lanes),
-        ];
-        all.into_iter().find(|method| method.op == id.op)
+    /// Rows and columns of a square's outputs.
+    fn outputs(&self, p: &Conv2d) -> [usize; 2] {
+        [self.inputs[0] + 1 - p.kh, self.inputs[1] + 1 - p.kw]
     }
 
     /// Squares that cover the outputs.
-    pub(super) fn squares(&self, p: &Conv2d) -> usize {
-        Grid::new(p, self.m).squares
+    pub(in crate::conv) fn squares(&self, p: &Conv2d) -> usize {
+        Grid::new(p, self.outputs(p)).squares
     }
 
     /// Cycles of a problem on one core, in proportion to its batch.
-    pub(super) fn cycles(&self, p: &Conv2d, cpu: &Cpu) -> u64 {
+    pub(in crate::conv) fn cycles(&self, p: &Conv2d, cpu: &Cpu) -> u64 {
         self.best(&Conv2d { n: 1, ..*p }, &cpu.clone().with_cores(1)).0 * p.n as u64
     }
 
@@ -90,12 +80,12 @@ impl Method {
     /// Bytes of the transformed inputs and the products of a block of squares.
     fn values(&self, p: &Conv2d, squares: usize) -> usize {
         let vectors = (p.ic / p.groups).div_ceil(self.lanes) + self.tile[1] / self.lanes;
-        self.n * self.n * squares * vectors * self.lanes * F32
+        self.positions * squares * vectors * self.lanes * F32
     }
 
     /// Bytes of the weights of some output channels of a group.
     fn weights(&self, p: &Conv2d, oc: usize) -> usize {
-        self.n * self.n * (p.ic / p.groups) * oc.next_multiple_of(self.lanes) * F32
+        self.positions * (p.ic / p.groups) * oc.next_multiple_of(self.lanes) * F32
     }
 
     /// True where the weights stay in L3 from one block of squares to the next: they take three eighths of it at most,
@@ -143,15 +133,11 @@ impl Method {
         let rest = oc % width;
         let products =
             oc / width * block(width / self.lanes) + if rest == 0 { 0 } else { block(rest.div_ceil(self.lanes)) };
-        let transforms = ics * self.transform(cpu, 0, value) + ocs * self.transform(cpu, 1, value);
-        self.n * self.n * products + squares * transforms
-    }
-
-    /// Cycles of the input transform (0) or the output transform (1) of a square and vector of channels: the
-    /// operations of its lines, and each value moved into and out of L1, which it is too large for.
-    fn transform(&self, cpu: &Cpu, which: usize, value: usize) -> usize {
-        let lines = self.n + if which == 0 { self.n } else { self.m };
-        lines * self.operations[which] / cpu.fma_per_cycle + self.n * self.n * 3 * value / 2
+        let [input, output] = (self.operations)(self.outputs(p)).map(|operations| {
+            // The operations, and each value moved into and out of L1, which is too small for all of them.
+            operations / cpu.fma_per_cycle + self.positions * 3 * value / 2
+        });
+        self.positions * products + squares * (ics * input + ocs * output)
     }
 }
 

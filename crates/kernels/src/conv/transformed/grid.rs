@@ -3,14 +3,14 @@
 
 use crate::Conv2d;
 
-/// How squares of `size` outputs cover a problem's images.
+/// How squares of some rows and columns of outputs cover a problem's images.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
-    size: usize,
+    size: [usize; 2],
     /// Rows and columns of squares of one image.
     rows: usize,
     columns: usize,
-    /// Tiles of all images.
+    /// Squares of all images.
     pub(super) squares: usize,
 }
 
@@ -23,8 +23,8 @@ pub(super) struct Place {
 }
 
 impl Grid {
-    pub(super) fn new(p: &Conv2d, size: usize) -> Self {
-        let (rows, columns) = (p.oh().div_ceil(size), p.ow().div_ceil(size));
+    pub(super) fn new(p: &Conv2d, size: [usize; 2]) -> Self {
+        let (rows, columns) = (p.oh().div_ceil(size[0]), p.ow().div_ceil(size[1]));
         Grid { size, rows, columns, squares: p.n * rows * columns }
     }
 
@@ -32,7 +32,8 @@ impl Grid {
     #[inline(always)]
     pub(super) fn places(self, first: usize) -> Places {
         let (row, column) = (first / self.columns, first % self.columns);
-        let next = Place { n: row / self.rows, y: row % self.rows * self.size, x: column * self.size };
+        let [height, width] = self.size;
+        let next = Place { n: row / self.rows, y: row % self.rows * height, x: column * width };
         Places { grid: self, next }
     }
 }
@@ -49,12 +50,13 @@ impl Iterator for Places {
     #[inline(always)]
     fn next(&mut self) -> Option<Place> {
         let (grid, place) = (&self.grid, self.next);
-        self.next.x += grid.size;
-        if self.next.x == grid.columns * grid.size {
+        let [height, width] = grid.size;
+        self.next.x += width;
+        if self.next.x == grid.columns * width {
             self.next.x = 0;
-            self.next.y += grid.size;
+            self.next.y += height;
         }
-        if self.next.y == grid.rows * grid.size {
+        if self.next.y == grid.rows * height {
             self.next.y = 0;
             self.next.n += 1;
         }
@@ -62,21 +64,25 @@ impl Iterator for Places {
     }
 }
 
-/// Where the values of a block of squares stand: `[position][channel vector][square][lane]`.
+/// Where the values of a block of squares stand: `[channel vector][position][square][lane]`.
+///
+/// The transforms write and read all positions of a square at once, one vector after the other: the pages of a vector
+/// stay near while its squares pass.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Panel {
-    /// Tiles of the block.
+    /// Squares of the block.
     pub(super) squares: usize,
-    /// From one of the n x n positions to the next, in elements.
+    /// From one position to the next, in elements.
     pub(super) pitch: usize,
+    /// From one vector to the next, in elements.
+    pub(super) vector: usize,
 }
 
 impl Panel {
-    /// A panel of `squares` squares and `vectors` channel vectors.
+    /// A panel of `squares` squares of so many positions.
     ///
-    /// The transforms write and read all positions of a square at once: an odd number of vectors between them keeps
-    /// them from falling into the same set of the cache.
-    pub(super) fn new(squares: usize, vectors: usize, lanes: usize) -> Self {
-        Panel { squares, pitch: ((squares * vectors) | 1) * lanes }
+    /// An odd number of lanes between neighbours keeps them from falling into the same set of the cache.
+    pub(super) fn new(squares: usize, positions: usize, lanes: usize) -> Self {
+        Panel { squares, pitch: (squares | 1) * lanes, vector: (((squares | 1) * positions) | 1) * lanes }
     }
 }
