@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(Touches::new(&steps, 4096).distances(), distances);
         // The arena gives the places of the dead to the living: it is all that activations ever cover.
         let weights = 256 + 8192;
-        assert_eq!(Touches::new(&steps, 1000).distances()[0], [1000 + 256, weights + 1000, weights + 1000]);
+        assert_eq!(Touches::new(&steps, 1000).distances()[0], [first, weights + 1000, weights + 1000]);
     }
 
     #[test]
@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn weights_and_activations_are_told_apart_and_scratch_goes_both_ways() {
-        let steps: [&[Operand]; 1] = [&[operand(Role::Weights, 1, 600), operand(Role::Input, 2, 64), operand(Role::Scratch, 3, 100)]];
+        let steps: [&[Operand]; 1] =
+            [&[operand(Role::Weights, 1, 600), operand(Role::Input, 2, 64), operand(Role::Scratch, 3, 100)]];
         let traffic = of_steps(&steps, 164, &cpu())[0];
         assert_eq!((traffic.weights, traffic.activations), ([600, 0, 0, 0], [264, 0, 0, 0]));
         let traffic = Traffic { weights: [1, 2, 3, 4], activations: [10, 20, 30, 40] };

@@ -170,9 +170,11 @@ impl Judge<'_> {
     /// The least time in milliseconds, and what decides it: multiply-adds, or the most loaded level of memory.
     fn floor(&self, macs: u64, traffic: &Traffic) -> (f64, Limit) {
         let compute = (over(2.0 * macs as f64, self.ceilings.fma_gflops * 1e6), Limit::Compute);
-        let levels = self.ceilings.reads.iter().map(|rate| {
-            (over(traffic.through(rate.level) as f64, rate.gb_per_s * 1e6), Limit::Memory(rate.level))
-        });
+        let levels = self
+            .ceilings
+            .reads
+            .iter()
+            .map(|rate| (over(traffic.through(rate.level) as f64, rate.gb_per_s * 1e6), Limit::Memory(rate.level)));
         levels.fold(compute, |most, other| if other.0 > most.0 { other } else { most })
     }
 }

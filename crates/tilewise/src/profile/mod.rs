@@ -117,9 +117,7 @@ pub fn profile(session: &mut Session, inputs: &[View<'_>], options: &ProfileOpti
     let judge = layer::Judge { cpu: &cpu, ceilings: &ceilings, energy: &options.energy, ms };
     let steps = plan.steps().zip(plan.live_bytes()).zip(traffic).zip(&timing.steps);
     let layers: Vec<LayerProfile> = steps
-        .map(|(((info, &live_bytes), traffic), seconds)| {
-            judge.layer(info, traffic, 1e3 * seconds, live_bytes as u64)
-        })
+        .map(|(((info, &live_bytes), traffic), seconds)| judge.layer(info, traffic, 1e3 * seconds, live_bytes as u64))
         .collect();
     timing.runs.sort_by(f64::total_cmp);
     Ok(Profile {
@@ -152,11 +150,9 @@ impl MeasuredEnergy {
     fn of_run(spent: Result<Joules, Unavailable>, runs: usize) -> Self {
         let of_run = |joules: f64| 1e3 * joules / runs as f64;
         match spent {
-            Ok(Joules { package, dram }) => MeasuredEnergy {
-                package_mj: Some(of_run(package)),
-                dram_mj: dram.map(of_run),
-                unavailable: None,
-            },
+            Ok(Joules { package, dram }) => {
+                MeasuredEnergy { package_mj: Some(of_run(package)), dram_mj: dram.map(of_run), unavailable: None }
+            }
             Err(error) => MeasuredEnergy { unavailable: Some(error.to_string()), ..MeasuredEnergy::default() },
         }
     }

@@ -69,7 +69,9 @@ pub(super) fn trace(report: &Report<'_>) -> Value {
                           "gflops": l.gflops, "gb_per_s": l.gb_per_s, "roof": l.roof, "bound": l.bound.name(),
                           "energy_mj": l.energy_mj.total()});
         let us = 1e3 * l.ms;
-        events.push(json!({"name": l.layer, "cat": l.kind, "ph": "X", "ts": at, "dur": us, "pid": 1, "tid": 1, "args": args}));
+        events.push(
+            json!({"name": l.layer, "cat": l.kind, "ph": "X", "ts": at, "dur": us, "pid": 1, "tid": 1, "args": args}),
+        );
         events.push(json!({"name": "arena", "ph": "C", "ts": at, "pid": 1, "args": {"bytes": l.live_bytes}}));
         at += us;
     }

@@ -80,7 +80,7 @@ function drawWords() {
   const idle = layers.filter((l) => l.macs === 0);
   const share = idle.reduce((sum, l) => sum + l.share, 0);
   const notes = [];
-  if (idle.length > 0) notes.push(`${idle.length} steps without multiply-adds (${percent(share)} of the time) have no place in this plot.`);
+  if (idle.length > 0) notes.push(`Not in this plot: steps without multiply-adds (${idle.length} of ${layers.length}, ${percent(share)} of the time).`);
   if (layers.some((l) => l.kernel.includes("winograd"))) {
     notes.push("Winograd kernels get by with fewer multiplications than a layer is counted for, so that their points may lie above the roof.");
   }
