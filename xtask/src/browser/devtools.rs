@@ -32,7 +32,9 @@ pub(super) struct Browser {
 impl Browser {
     /// Starts a browser without a window; `profile` is an empty folder for its own files.
     pub(super) fn launch(profile: &Path) -> Result<Self> {
-        let there = |name: &&&str| Command::new(name).arg("--version").stdout(Stdio::null()).status().is_ok();
+        let there = |name: &&&str| {
+            Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+        };
         let name = NAMES.iter().find(there).context("no Chromium is installed: apt-get install -y chromium")?;
         let mut child = Command::new("sh")
             .args(["-c", LAUNCH, "sh", name, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
@@ -97,11 +99,8 @@ impl Browser {
 
     /// The page as a PNG in base64.
     pub(super) fn screenshot(&mut self) -> Result<String> {
-        let mut shot = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": true}))?;
-        match shot["data"].take() {
-            Value::String(data) => Ok(data),
-            other => bail!("the browser's picture is {other}"),
-        }
+        let shot = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": true}))?;
+        Ok(shot["data"].as_str().context("the browser's picture is no text")?.to_owned())
     }
 
     fn call(&mut self, method: &str, params: Value) -> Result<Value> {

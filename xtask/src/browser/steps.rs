@@ -88,6 +88,10 @@ pub(super) const STEPS: &[Step] = &[
         "cells('layer').every((x, i, xs) => i === 0 || xs[i - 1].localeCompare(x) <= 0) && head('ms').ariaSort === null",
     ),
     Do("head('#').firstChild.click()"),
+    Holds(
+        "the largest share has the longest bar",
+        "Math.max(...all('td.share').map((td) => parseFloat(td.style.getPropertyValue('--part')))) === 100",
+    ),
     // Filters.
     Do("type('CONV-depthwise')"),
     Holds(
