@@ -139,7 +139,7 @@ impl FromStr for EnergyTable {
         let numbers = caches.clone().chain([table.add_pj, table.multiply_pj, table.dram_word_pj]);
         let refuse = |reason: &str| Err(Error::EnergyTable { reason: reason.to_owned() });
         if numbers.clone().any(|x| !(0.0..=1e12).contains(&x)) || caches.clone().any(|x| x == 0.0) {
-            return refuse("sizes and energies are positive");
+            return refuse("sizes and energies are positive; only operations and main memory may be free");
         }
         if table.caches.is_empty() || !table.caches.is_sorted_by(|a, b| a.kib < b.kib) {
             return refuse("\"caches\" has at least one row, the smallest first");

@@ -93,7 +93,7 @@ fn a_format_may_take_standard_output_but_not_two() {
 #[test]
 fn another_table_of_energies_takes_the_place_of_the_default() {
     let place = Place::new();
-    let table = r#"{"name": "free sums", "add_pj": 0, "multiply_pj": 1, "caches": [{"kib": 32, "word_pj": 0}],
+    let table = r#"{"name": "free sums", "add_pj": 0, "multiply_pj": 1, "caches": [{"kib": 32, "word_pj": 1}],
                     "dram_word_pj": 0}"#;
     place.write("mine.json", table.as_bytes());
     let report = place.run(&format!("{SMALL} --energy mine.json --json")).json();
