@@ -1,5 +1,8 @@
 //! The project's chores: `cargo xtask ci` does what CI does.
 
+mod browser;
+
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -17,6 +20,12 @@ struct Cli {
 enum Verb {
     /// Everything that a change must pass: format, lints, tests, documentation, and the main job end to end.
     Ci,
+    /// The page of `profile` in a real browser; needs Chromium, as `apt-get install -y chromium` has it.
+    Browser {
+        /// Folder for pictures of the pages.
+        #[arg(long)]
+        shots: Option<PathBuf>,
+    },
     /// Real models against onnxruntime, once for each instruction set; needs Python with the packages that
     /// xtask/parity/models.py names.
     Parity {
@@ -51,6 +60,7 @@ const CI: &[(&str, &str)] = &[
 fn main() -> Result<()> {
     match Cli::parse().verb {
         Verb::Ci => ci(),
+        Verb::Browser { shots } => browser::check(shots.as_deref()),
         Verb::Parity { models, photos, python } => parity(&models, photos.as_deref(), &python),
         Verb::Zoo { python } => zoo(&python),
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod infer;
+mod profile;
 mod run;
 mod support;
 
@@ -42,7 +43,7 @@ fn files_that_are_no_models_are_refused_in_one_line() {
     place.write("empty.onnx", b"");
     place.write("truncated.onnx", &CLASSIFIER[..CLASSIFIER.len() / 2]);
     place.write("folder/file", b"");
-    for verb in ["run", "infer --fill ones", "bench", "inspect", "check", "compare", "explain"] {
+    for verb in ["run", "infer --fill ones", "bench", "inspect", "check", "compare", "explain", "profile"] {
         for model in ["garbage.onnx", "empty.onnx", "truncated.onnx", "missing.onnx", "folder"] {
             let error = place.run(&format!("{verb} -m {model}")).error();
             assert!(error.contains(model), "{verb}: {error}");

@@ -60,6 +60,12 @@ pub enum Error {
         /// What does not fit.
         mismatch: Mismatch,
     },
+    /// A text that is no table of energies.
+    #[error("this is no table of energies: {reason}")]
+    EnergyTable {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A name that stands for nothing here.
     #[error("{0}")]
     Usage(String),

@@ -1,11 +1,12 @@
 //! Why each layer costs what it costs: its steps with measured times, held against what the machine allows.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tilewise_engine::StepInfo;
 use tilewise_kernels::measure::{fma_peak, read_rate};
 use tilewise_tensor::View;
 
+use crate::timing::{Timing, time_steps};
 use crate::{Error, Session};
 
 /// What limits a step from below.
@@ -43,21 +44,10 @@ pub fn explain(session: &mut Session, inputs: &[View<'_>], time: Duration) -> Re
     let cached = read_rate(cpu.tier, &pool, cpu.l3.size / 2, moment) * 1e9;
     let memory = read_rate(cpu.tier, &pool, cpu.l3.size * 4, moment) * 1e9;
 
+    let Timing { steps, .. } = time_steps(session, inputs, time, || ())?;
     let shapes: Vec<&[usize]> = inputs.iter().map(View::shape).collect();
-    let (plan, arena) = session.prepare(&shapes)?;
-    let mut best = vec![f64::INFINITY; plan.steps().len()];
-    let until = Instant::now() + time;
-    let mut runs = 0;
-    while runs < 3 || Instant::now() < until {
-        let mut last = Instant::now();
-        plan.run_observed(inputs, arena, |step| {
-            let now = Instant::now();
-            best[step] = best[step].min((now - last).as_secs_f64());
-            last = now;
-        })?;
-        runs += 1;
-    }
-    let explained = plan.steps().zip(best).map(|(info, seconds)| {
+    let (plan, _) = session.prepare(&shapes)?;
+    let explained = plan.steps().zip(steps).map(|(info, seconds)| {
         let compute = 2.0 * info.macs as f64 / flops;
         let rate = if info.bytes as usize <= cpu.l3.size { cached } else { memory };
         let traffic = info.bytes as f64 / rate;

@@ -19,30 +19,42 @@
 //! nothing but [`Options`] and the photo itself decides about results: not the number of threads, nor where in a batch
 //! an image stands.
 
+mod ceilings;
 mod classify;
 mod compare;
 mod convert;
 pub mod embedded;
+mod energy;
 mod error;
 mod explain;
 mod inspect;
 mod model;
 mod options;
 mod pipeline;
+mod powercap;
+mod profile;
 mod session;
+mod timing;
+mod traffic;
 pub mod zoo;
 
+pub use ceilings::{Ceilings, Level, ReadRate};
 pub use classify::{Classifier, Prepared, Ranked};
 pub use compare::{Compared, Comparison, compare};
 pub use convert::{from_f32, to_f32};
+pub use energy::{CacheEnergy, Energy, EnergyTable};
 pub use error::Error;
 pub use explain::{Bound, Explained, explain};
 pub use inspect::{Inspection, LayerCount, inspect};
 pub use model::Model;
 pub use options::Options;
+pub use profile::{
+    KindProfile, LayerBytes, LayerProfile, Limit, Machine, MeasuredEnergy, Profile, ProfileOptions, profile,
+};
 pub use session::Session;
+pub use traffic::Traffic;
 
-pub use tilewise_engine::{Arena, Outputs, Plan, Schedule, StepInfo};
+pub use tilewise_engine::{Arena, Operand, Outputs, Plan, Role, Schedule, StepInfo};
 pub use tilewise_formats::{image, npy, onnx};
 pub use tilewise_graph as graph;
 pub use tilewise_kernels as kernels;

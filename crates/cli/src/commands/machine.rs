@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use tilewise::kernels::measure::{fma_peak, read_rate};
-use tilewise::{Options, Pool, Tier};
+use tilewise::kernels::measure::fma_peak;
+use tilewise::{Level, Options, Pool, ReadRate, Tier};
 
 use crate::args::OutputArgs;
 use crate::output::{self, Align, Table};
@@ -29,22 +29,16 @@ impl Machine {
         let cpu = options.cpu();
         let pool = Pool::new(cpu.cores);
         let tiers: Vec<Tier> = Tier::ALL.into_iter().filter(|tier| tier.available()).collect();
-        // Half a level is surely inside it; four times the last one surely outside.
-        let sets = [
-            ("L1", cpu.l1d.size / 2 * cpu.cores),
-            ("L2", cpu.l2.size / 2 * cpu.cores),
-            ("L3", cpu.l3.size / 2),
-            ("DRAM", (cpu.l3.size * 4).clamp(1 << 26, 1 << 29)),
-        ];
-        let each = Duration::from_secs_f64(self.duration / (tiers.len() + sets.len()) as f64);
+        let each = Duration::from_secs_f64(self.duration / (tiers.len() + Level::ALL.len()) as f64);
         let peaks: Vec<(Tier, f64)> = tiers.iter().map(|&tier| (tier, fma_peak(tier, &pool, each))).collect();
-        let rates: Vec<(&str, usize, f64)> =
-            sets.iter().map(|&(name, bytes)| (name, bytes, read_rate(cpu.tier, &pool, bytes, each))).collect();
+        let rates = ReadRate::measure(&cpu, &pool, each);
         let path = self.output.output.as_deref();
         if self.output.json {
             let peaks: Vec<_> = peaks.iter().map(|(t, g)| json!({"isa": t.name(), "fma_gflops": g})).collect();
-            let rates: Vec<_> =
-                rates.iter().map(|(n, b, r)| json!({"level": n, "bytes": b, "read_gb_per_s": r})).collect();
+            let rates: Vec<_> = rates
+                .iter()
+                .map(|r| json!({"level": r.level, "bytes": r.working_set, "read_gb_per_s": r.gb_per_s}))
+                .collect();
             let caches = json!({"l1d": cpu.l1d.size, "l2": cpu.l2.size, "l3": cpu.l3.size});
             let machine = json!({"cpu": cpu.name, "isa": cpu.tier.name(), "threads": cpu.cores, "caches": caches,
                                  "peaks": peaks, "reads": rates});
@@ -58,8 +52,8 @@ impl Machine {
         }
         text.push_str(&table.render());
         let mut table = Table::new(&[("reads", Align::Left), ("working set", Align::Right), ("GB/s", Align::Right)]);
-        for (name, bytes, rate) in rates {
-            table.row(vec![name.into(), format!("{} KiB", bytes >> 10), format!("{rate:.1}")]);
+        for ReadRate { level, working_set, gb_per_s } in rates {
+            table.row(vec![level.name().into(), format!("{} KiB", working_set >> 10), format!("{gb_per_s:.1}")]);
         }
         text.push('\n');
         text.push_str(&table.render());

@@ -9,6 +9,7 @@ mod inspect;
 mod kernels;
 mod machine;
 mod passes;
+mod profile;
 mod run;
 mod zoo;
 
@@ -29,6 +30,8 @@ pub(crate) enum Verb {
     Check(check::Check),
     /// Compare the optimized network with the reference interpreter, layer by layer
     Compare(compare::Compare),
+    /// Show where time, traffic and energy go: as a table, JSON, CSV, a trace, or a page to look at
+    Profile(profile::ProfileVerb),
     /// Show the plan layer by layer: choice, time, bound
     Explain(explain::Explain),
     /// The published networks: what there is, what they cost, and any of them as an ONNX file
@@ -51,6 +54,7 @@ impl Verb {
             Verb::Inspect(verb) => verb.run(),
             Verb::Check(verb) => verb.run(),
             Verb::Compare(verb) => verb.run(),
+            Verb::Profile(verb) => verb.run(),
             Verb::Explain(verb) => verb.run(),
             Verb::Zoo(verb) => verb.run(),
             Verb::Machine(verb) => verb.run(),

@@ -9,9 +9,11 @@ mod eltwise;
 mod fused;
 mod gemm;
 mod interpret;
+mod kind;
 mod layout;
 mod movement;
 mod norm;
+mod operands;
 mod pool;
 mod resize;
 mod seats;
@@ -35,6 +37,8 @@ pub(crate) use layout::Layout;
 pub(crate) enum Storage {
     /// The arena.
     Arena { bytes: usize },
+    /// The arena, for one step.
+    Scratch { bytes: usize },
     /// Part of another buffer, which was added before.
     Part { of: BufferId, offset: usize, bytes: usize },
     /// A constant.
@@ -54,7 +58,7 @@ impl Buffer {
     /// Bytes of its own in the arena.
     pub(crate) fn arena_bytes(&self) -> usize {
         match self.storage {
-            Storage::Arena { bytes } => bytes,
+            Storage::Arena { bytes } | Storage::Scratch { bytes } => bytes,
             Storage::Part { .. } | Storage::Constant(_) | Storage::Dynamic(_) => 0,
         }
     }
@@ -366,12 +370,14 @@ impl<'a> Lowering<'a> {
             layer: value.name.to_string(),
             merged: Vec::new(),
             op: "Reorder",
+            kind: "Reorder".to_owned(),
             kernel,
             choice: String::new(),
             loops: String::new(),
             output: value.ty.to_string(),
             macs: 0,
             bytes: (self.len(x) + self.len(y)) as u64,
+            operands: self.operands(&[x], &[y]),
         };
         self.steps.push(Step { info, run });
     }
@@ -395,6 +401,7 @@ impl<'a> Lowering<'a> {
         }
         let output = new.layer.node.outputs.first().map(|&id| self.graph.value(id).ty.to_string());
         let bytes = new.reads.iter().chain(new.writes).map(|&id| self.len(id) as u64).sum();
+        let kinds = new.with.iter().chain([&new.layer]).map(|layer| kind::kind(self.graph, layer.node));
         let mut merged: Vec<String> = new.layer.node.merged.iter().map(ToString::to_string).collect();
         for layer in new.with {
             merged.push(self.name(*layer).to_owned());
@@ -411,12 +418,14 @@ impl<'a> Lowering<'a> {
             layer: self.name(new.layer).to_owned(),
             merged,
             op: new.op,
+            kind: kinds.collect::<Vec<_>>().join(" + "),
             kernel: new.kernel,
             choice: new.choice.map(|(choice, _)| choice.to_string()).unwrap_or_default(),
             loops,
             output: output.unwrap_or_default(),
             macs: new.macs,
             bytes,
+            operands: self.operands(new.reads, new.writes),
         };
         self.steps.push(Step { info, run: new.run });
     }
@@ -452,7 +461,7 @@ impl<'a> Lowering<'a> {
 
     /// A buffer that lives for the next step only.
     pub(crate) fn scratch(&mut self, floats: usize) -> BufferId {
-        self.add(Storage::Arena { bytes: floats.saturating_mul(size_of::<f32>()) })
+        self.add(Storage::Scratch { bytes: floats.saturating_mul(size_of::<f32>()) })
     }
 
     pub(crate) fn add(&mut self, storage: Storage) -> BufferId {
@@ -469,7 +478,7 @@ impl<'a> Lowering<'a> {
     /// Bytes of a buffer.
     fn len(&self, id: BufferId) -> usize {
         match &self.buffers[id.index()].storage {
-            Storage::Arena { bytes } | Storage::Part { bytes, .. } => *bytes,
+            Storage::Arena { bytes } | Storage::Scratch { bytes } | Storage::Part { bytes, .. } => *bytes,
             Storage::Constant(constant) => constant.len(),
             Storage::Dynamic(_) => 0,
         }

@@ -43,7 +43,7 @@ pub(crate) fn assign(buffers: Vec<Buffer>, memory: usize) -> Result<(Vec<Place>,
     let mut places: Vec<Place> = Vec::with_capacity(buffers.len());
     for (buffer, at) in buffers.into_iter().zip(offsets) {
         places.push(match buffer.storage {
-            Storage::Arena { bytes } => Place::Arena(at..at + bytes),
+            Storage::Arena { bytes } | Storage::Scratch { bytes } => Place::Arena(at..at + bytes),
             Storage::Part { of, offset, bytes } => {
                 let at = places[of.index()].range().start + offset;
                 Place::Arena(at..at + bytes)
@@ -53,6 +53,12 @@ pub(crate) fn assign(buffers: Vec<Buffer>, memory: usize) -> Result<(Vec<Place>,
         });
     }
     Ok((places, total))
+}
+
+/// Bytes of the buffers that are alive at each of `steps` steps.
+pub(crate) fn live_bytes(buffers: &[Buffer], steps: usize) -> Vec<usize> {
+    let alive = |step: usize| buffers.iter().filter(move |buffer| buffer.first <= step && step <= buffer.last);
+    (0..steps).map(|step| alive(step).map(Buffer::arena_bytes).sum()).collect()
 }
 
 #[cfg(test)]
@@ -76,6 +82,8 @@ mod tests {
             }
         }
         assert!(places.iter().all(|place| place.range().start % ALIGN == 0));
+        let buffers: Vec<Buffer> = lives.iter().map(|&(b, f, l)| buffer(b, f, l)).collect();
+        assert_eq!(live_bytes(&buffers, 5), [164, 464, 464, 464, 364]);
         // The largest moment is step 2: 300, 100 and 64 bytes, each from a multiple of 64 on.
         assert_eq!(total, 320 + 128 + 64);
         assert!(assign(vec![buffer(513, 0, 0)], 512).is_err());

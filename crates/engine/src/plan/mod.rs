@@ -1,6 +1,7 @@
 //! Plans: a network lowered to a flat list of steps over planned memory. Immutable, and shared between threads.
 
 mod layout;
+mod operand;
 mod weights;
 
 use std::ops::Range;
@@ -15,6 +16,7 @@ use crate::lower::{self, Lowered};
 use crate::run::Memory;
 use crate::{PlanError, RunError, Schedule};
 
+pub use operand::{Operand, Role};
 pub(crate) use weights::Form;
 pub use weights::Weights;
 
@@ -70,6 +72,8 @@ pub struct StepInfo {
     pub merged: Vec<String>,
     /// Name of the operator, or `Reorder` for a change of layout.
     pub op: &'static str,
+    /// What the layers are, in the words that summaries group by, such as `Conv dw 3x3 + Conv 1x1`.
+    pub kind: String,
     /// Name of the kernel, or `interpreted`.
     pub kernel: &'static str,
     /// The choice that was made for the layer, as the schedule writes it; empty where there is none.
@@ -82,6 +86,8 @@ pub struct StepInfo {
     pub macs: u64,
     /// Bytes read and written, each operand once.
     pub bytes: u64,
+    /// The same by operand.
+    pub operands: Vec<Operand>,
 }
 
 /// An input of a plan.
@@ -121,6 +127,7 @@ pub struct Plan {
     /// Bytes of memory that the machine has.
     pub(crate) memory: usize,
     arena_bytes: usize,
+    live_bytes: Vec<usize>,
     schedule: Schedule,
 }
 
@@ -150,6 +157,11 @@ impl Plan {
         self.arena_bytes
     }
 
+    /// Bytes of the arena that are in use during each step, in order, scratch included.
+    pub fn live_bytes(&self) -> &[usize] {
+        &self.live_bytes
+    }
+
     /// Bytes of packed weights and other constants, which all arenas and plans of a model share.
     pub fn constant_bytes(&self) -> usize {
         let mut seen = std::collections::HashSet::new();
@@ -171,6 +183,7 @@ pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights)
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let Lowered { steps, buffers, inputs, outputs, dynamic, schedule } = lower::lower(graph, schedule, cpu, weights)?;
     weights.finish();
+    let live_bytes = layout::live_bytes(&buffers, steps.len());
     let (places, arena_bytes) = layout::assign(buffers, cpu.memory)?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     Ok(Plan {
@@ -183,6 +196,7 @@ pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights)
         threads: cpu.cores,
         memory: cpu.memory,
         arena_bytes,
+        live_bytes,
         schedule,
     })
 }

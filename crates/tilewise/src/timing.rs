@@ -1,0 +1,46 @@
+//! Times of steps: the one loop that every verb measures layers with.
+
+use std::time::{Duration, Instant};
+
+use tilewise_tensor::View;
+
+use crate::{Error, Session};
+
+/// Runs whatever the duration: the first finds cold caches and sleeping workers.
+const LEAST_RUNS: usize = 3;
+
+/// What a session's runs took.
+pub(crate) struct Timing {
+    /// The fastest time of each step, in seconds.
+    pub(crate) steps: Vec<f64>,
+    /// The time of each run, in seconds, in order.
+    pub(crate) runs: Vec<f64>,
+}
+
+/// Runs a session on `inputs` for `duration`, at least three times, and calls `between` after each run.
+///
+/// # Errors
+/// As [`Session::run_views`].
+pub(crate) fn time_steps(
+    session: &mut Session,
+    inputs: &[View<'_>],
+    duration: Duration,
+    mut between: impl FnMut(),
+) -> Result<Timing, Error> {
+    let shapes: Vec<&[usize]> = inputs.iter().map(View::shape).collect();
+    let (plan, arena) = session.prepare(&shapes)?;
+    let mut timing = Timing { steps: vec![f64::INFINITY; plan.steps().len()], runs: Vec::new() };
+    let until = Instant::now() + duration;
+    while timing.runs.len() < LEAST_RUNS || Instant::now() < until {
+        let start = Instant::now();
+        let mut last = start;
+        plan.run_observed(inputs, arena, |step| {
+            let now = Instant::now();
+            timing.steps[step] = timing.steps[step].min((now - last).as_secs_f64());
+            last = now;
+        })?;
+        timing.runs.push(start.elapsed().as_secs_f64());
+        between();
+    }
+    Ok(timing)
+}
