@@ -30,18 +30,23 @@ mod model;
 mod options;
 mod pipeline;
 mod session;
+mod tune;
 pub mod zoo;
 
 pub use classify::{Classifier, Prepared, Ranked};
 pub use compare::{Compared, Comparison, compare};
 pub use convert::{from_f32, to_f32};
 pub use error::Error;
-pub use explain::{Bound, Explained, explain};
+pub use explain::{Candidate, Explained, candidates, explain};
 pub use inspect::{Inspection, LayerCount, inspect};
 pub use model::Model;
-pub use options::Options;
+pub use options::{Options, store_folder};
 pub use session::Session;
+pub use tune::{Tuning, tune};
 
+pub use tilewise_engine::schedule::{
+    Bound, Budget, Changed, Choice, Decision, Machine, Misfit, Predicted, Problem, Tuned,
+};
 pub use tilewise_engine::{Arena, Outputs, Plan, Schedule, StepInfo};
 pub use tilewise_formats::{image, npy, onnx};
 pub use tilewise_graph as graph;

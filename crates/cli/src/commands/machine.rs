@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use tilewise::kernels::measure::{fma_peak, read_rate};
+use tilewise::kernels::measure::{fma_peak, read_rate, working_sets};
 use tilewise::{Options, Pool, Tier};
 
 use crate::args::OutputArgs;
@@ -29,17 +29,14 @@ impl Machine {
         let cpu = options.cpu();
         let pool = Pool::new(cpu.cores);
         let tiers: Vec<Tier> = Tier::ALL.into_iter().filter(|tier| tier.available()).collect();
-        // Half a level is surely inside it; four times the last one surely outside.
-        let sets = [
-            ("L1", cpu.l1d.size / 2 * cpu.cores),
-            ("L2", cpu.l2.size / 2 * cpu.cores),
-            ("L3", cpu.l3.size / 2),
-            ("DRAM", (cpu.l3.size * 4).clamp(1 << 26, 1 << 29)),
-        ];
+        let sets = working_sets(&cpu);
         let each = Duration::from_secs_f64(self.duration / (tiers.len() + sets.len()) as f64);
         let peaks: Vec<(Tier, f64)> = tiers.iter().map(|&tier| (tier, fma_peak(tier, &pool, each))).collect();
-        let rates: Vec<(&str, usize, f64)> =
-            sets.iter().map(|&(name, bytes)| (name, bytes, read_rate(cpu.tier, &pool, bytes, each))).collect();
+        let rates: Vec<(&str, usize, f64)> = ["L1", "L2", "L3", "DRAM"]
+            .into_iter()
+            .zip(sets)
+            .map(|(name, bytes)| (name, bytes, read_rate(cpu.tier, &pool, bytes, each)))
+            .collect();
         let path = self.output.output.as_deref();
         if self.output.json {
             let peaks: Vec<_> = peaks.iter().map(|(t, g)| json!({"isa": t.name(), "fma_gflops": g})).collect();

@@ -10,6 +10,7 @@ mod kernels;
 mod machine;
 mod passes;
 mod run;
+mod tune;
 mod zoo;
 
 use anyhow::Result;
@@ -29,7 +30,9 @@ pub(crate) enum Verb {
     Check(check::Check),
     /// Compare the optimized network with the reference interpreter, layer by layer
     Compare(compare::Compare),
-    /// Show the plan layer by layer: choice, time, bound
+    /// Search for a faster schedule of a model on this machine, and keep it
+    Tune(tune::Tune),
+    /// Show the plan layer by layer: choice, predicted and measured time, bound
     Explain(explain::Explain),
     /// The published networks: what there is, what they cost, and any of them as an ONNX file
     Zoo(zoo::Zoo),
@@ -51,6 +54,7 @@ impl Verb {
             Verb::Inspect(verb) => verb.run(),
             Verb::Check(verb) => verb.run(),
             Verb::Compare(verb) => verb.run(),
+            Verb::Tune(verb) => verb.run(),
             Verb::Explain(verb) => verb.run(),
             Verb::Zoo(verb) => verb.run(),
             Verb::Machine(verb) => verb.run(),

@@ -7,6 +7,8 @@ use tilewise_kernels::conv::{ConvBlocks, ConvKernel, Layout};
 use tilewise_kernels::gemm::{Gemm, GemmBlocks, GemmKernel};
 use tilewise_kernels::{Conv2d, DepthwisePointwise, Epilogue};
 
+use super::{Choice, Decision, Problem, space};
+
 /// Lines of a nest, each deeper than the one before until the next `at`.
 struct Nest {
     text: String,
@@ -33,8 +35,18 @@ impl Nest {
     }
 }
 
+/// The loops of a decision; nothing where the choice is none for the problem.
+pub(super) fn loops(decision: &Decision) -> String {
+    match (&decision.problem, &decision.choice) {
+        (Problem::Conv(p) | Problem::FlatConv(p), Choice::Conv(kernel, blocks)) => conv(p, kernel, blocks),
+        (Problem::Pair(p), Choice::Fused(kernel, blocks)) => fused(p, kernel, blocks),
+        (Problem::Gemm { problem, packed, .. }, Choice::Gemm(kernel, blocks)) => gemm(problem, kernel, blocks, *packed),
+        (Problem::Conv(_) | Problem::FlatConv(_) | Problem::Pair(_) | Problem::Gemm { .. }, _) => String::new(),
+    }
+}
+
 /// The loops of a convolution.
-pub(crate) fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> String {
+fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> String {
     let mut nest = Nest::new(p);
     let (lanes, [pixels, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
     let (icg, ocg, [oh, ow]) = (p.ic / p.groups, p.oc / p.groups, [p.oh(), p.ow()]);
@@ -56,8 +68,7 @@ pub(crate) fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> Stri
         epilogue(&mut nest, &p.epilogue);
         return nest.text;
     }
-    if let Some(side) = kernel.id.op.strip_prefix("conv-winograd").and_then(|side| side.split('r').next()?.parse().ok())
-    {
+    if let Some([side, _]) = space::minimal(kernel) {
         winograd(&mut nest, p, kernel, blocks, side);
         return nest.text;
     }
@@ -95,7 +106,7 @@ pub(crate) fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> Stri
 }
 
 /// The loops of a depthwise convolution fused with a pointwise one.
-pub(crate) fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvBlocks) -> String {
+fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvBlocks) -> String {
     let mut nest = Nest::new(p);
     let (lanes, [pixels, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
     let (dw, pw) = (&p.depthwise, &p.pointwise);
@@ -121,7 +132,7 @@ pub(crate) fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvB
 fn winograd(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, side: usize) {
     let (lanes, [most, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
     let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
-    let squares = p.n * p.oh().div_ceil(side) * p.ow().div_ceil(side);
+    let squares = space::squares(p, side);
     let (strip, passed) = (blocks.rows.clamp(1, squares), blocks.oc.clamp(1, ocg));
     let inputs = side + p.kh - 1;
     nest.each(p.groups, format_args!("{} groups, in parallel", p.groups));
@@ -144,7 +155,7 @@ fn winograd(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlock
 }
 
 /// The loops of a matrix product; `packed` tells whether B was packed at load.
-pub(crate) fn gemm(p: &Gemm, kernel: &GemmKernel, blocks: &GemmBlocks, packed: bool) -> String {
+fn gemm(p: &Gemm, kernel: &GemmKernel, blocks: &GemmBlocks, packed: bool) -> String {
     let Gemm { m, n, k, .. } = *p;
     let mut nest = Nest::new(&format!("product [{m}, {k}] x [{k}, {n}]"));
     let (lanes, [rows, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
