@@ -71,13 +71,13 @@ pub fn candidates(decision: &Decision, options: &Options, most: usize) -> Vec<Ca
     let (cpu, machine) = (options.cpu(), machine(options));
     let problem = decision.problem;
     let predicted = |choice| predict(&Decision { problem, choice }, &cpu, &machine);
-    let all = schedule::candidates(&problem, &cpu).into_iter();
-    let mut all: Vec<Candidate> = all
-        .chain([decision.choice])
-        .map(|choice| Candidate { choice, predicted: predicted(choice), measured_ms: None })
-        .collect();
+    let mut choices = schedule::candidates(&problem, &cpu);
+    if !choices.contains(&decision.choice) {
+        choices.push(decision.choice);
+    }
+    let way = |choice| Candidate { choice, predicted: predicted(choice), measured_ms: None };
+    let mut all: Vec<Candidate> = choices.into_iter().map(way).collect();
     all.sort_by(|a, b| a.predicted.seconds().total_cmp(&b.predicted.seconds()));
-    all.dedup_by(|a, b| a.choice == b.choice);
     let tried: Vec<usize> = (0..all.len()).filter(|&i| i < most || all[i].choice == decision.choice).collect();
     let choices: Vec<Choice> = tried.iter().map(|&i| all[i].choice).collect();
     let times = Bench::new(&cpu, options::pool(cpu.cores)).times(&problem, &choices);

@@ -68,7 +68,12 @@ impl Explain {
         }
         let mut text = render(&rows, total);
         for (row, ways) in rows.iter().zip(&ways).filter(|(_, ways)| !ways.is_empty()) {
-            text += &format!("\n{}: {} ways to run\n{}", row.info.layer, ways.len(), render_ways(row, ways));
+            text += &format!(
+                "\n{}: {} ways to run, and those that should be fastest\n{}",
+                row.info.layer,
+                ways.len(),
+                render_ways(row, ways)
+            );
         }
         for (row, decision) in rows.iter().filter_map(|row| Some((row, row.info.decision.as_ref()?))) {
             if self.loops {
@@ -149,7 +154,7 @@ fn render(rows: &[Explained], total: f64) -> String {
     format!("{}\n{shown:.3} ms in {} steps, {predicted:.3} ms predicted\n", table.render(), rows.len())
 }
 
-/// The ways to run a layer, the chosen one marked.
+/// The ways to run a layer that were measured, the chosen one marked.
 fn render_ways(row: &Explained, ways: &[Candidate]) -> String {
     let heads = [
         ("", Align::Left),
@@ -160,11 +165,12 @@ fn render_ways(row: &Explained, ways: &[Candidate]) -> String {
     ];
     let mut table = Table::new(&heads);
     let chosen = row.info.decision.as_ref().map(|decision| decision.choice);
-    for way in ways {
+    let measured = ways.iter().filter_map(|way| Some((way, way.measured_ms?)));
+    for (way, ms) in measured {
         table.row(vec![
             if Some(way.choice) == chosen { "*" } else { "" }.to_owned(),
             way.choice.to_string(),
-            way.measured_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.4}")),
+            format!("{ms:.4}"),
             format!("{:.4}", way.predicted.seconds() * 1e3),
             way.predicted.bound().name().to_owned(),
         ]);
