@@ -15,7 +15,7 @@ use tilewise_kernels::movement::{Reorder, choose_reorder};
 use tilewise_kernels::{Conv2d, Cpu, Ctx, DepthwisePointwise, Epilogue, MAX_LANES, Pool};
 use tilewise_tensor::{AlignedBuffer, Tensor, View};
 
-use super::cost::{Level, cold};
+use super::cost::{Level, cold, last_level};
 use super::search::Measure;
 use super::{Choice, Machine, Problem};
 use crate::{Arena, Plan, PlanError};
@@ -30,7 +30,7 @@ const HOPELESS: f64 = 1.15;
 /// Time for each candidate of a problem.
 const EACH: Duration = Duration::from_millis(10);
 
-/// Bytes that clear the caches at most: of a last level that is larger, most is other processes'.
+/// Bytes that clear the caches at most: more would take longer to read than most layers to run.
 const LARGEST_SWEEP: usize = 64 << 20;
 
 /// The constants of a machine, in about 0.3 seconds.
@@ -93,7 +93,7 @@ impl Bench {
     /// Leaves the caches as a network's other layers do: the second level to others, the last one too where it would
     /// not keep `weights` bytes until the next run, and then the first `x` values of the input just written.
     fn settle(&mut self, weights: usize, x: usize) {
-        let (near, last) = (2 * self.cpu.l2.size * self.pool.threads(), 2 * self.cpu.l3.size);
+        let (near, last) = (2 * self.cpu.l2.size * self.pool.threads(), 2 * last_level(&self.cpu));
         let bytes = if cold(&self.cpu, weights) == Level::L3 { near } else { near + last };
         let others = self.sweep.of(bytes.min(LARGEST_SWEEP) / size_of::<f32>());
         sweep(self.cpu.tier, &self.pool, others);

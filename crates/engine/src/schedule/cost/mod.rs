@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tilewise_kernels::Cpu;
 
 use super::Decision;
-pub(super) use work::{Level, cold};
+pub(super) use work::{Level, cold, last_level};
 
 use work::Work;
 

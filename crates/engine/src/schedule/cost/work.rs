@@ -34,13 +34,17 @@ pub(super) fn home(cpu: &Cpu, bytes: usize) -> Level {
     }
 }
 
-/// Where weights are found when a layer begins. A network has many layers: until its next run, the last level keeps a
-/// small one's weights only. One that is more than sixteen times the second levels of our cores belongs to the cores of
-/// others too, and what we can count on is twice these.
-pub(in crate::schedule) fn cold(cpu: &Cpu, bytes: usize) -> Level {
+/// Bytes of the last level that we can count on. One that is more than sixteen times the second levels of our cores
+/// belongs to the cores of others too: twice these.
+pub(in crate::schedule) fn last_level(cpu: &Cpu) -> usize {
     let near = cpu.l2.size * cpu.cores.max(1);
-    let ours = if cpu.l3.size > 16 * near { 2 * near } else { cpu.l3.size };
-    if bytes <= ours / 8 { Level::L3 } else { Level::Dram }
+    if cpu.l3.size > 16 * near { 2 * near } else { cpu.l3.size }
+}
+
+/// Where weights are found when a layer begins. A network has many layers: until its next run, the last level keeps a
+/// small one's weights only.
+pub(in crate::schedule) fn cold(cpu: &Cpu, bytes: usize) -> Level {
+    if bytes <= last_level(cpu) / 8 { Level::L3 } else { Level::Dram }
 }
 
 /// Counts over all cores.
