@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use clap::Args;
 use tilewise::graph::Graph;
-use tilewise::{Model, Options, Schedule, Session, Tier, zoo};
+use tilewise::{Misfit, Model, Options, Session, Tier, store_folder, zoo};
 
 /// Which model.
 #[derive(Args, Clone)]
@@ -93,25 +93,36 @@ pub(crate) struct RunArgs {
     /// Images a run, where the model leaves that free
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_batch)]
     pub(crate) batch: usize,
-    /// A schedule that says how layers run, as `explain --text -o FILE` writes it
+    /// How layers run: a file that `tune -o` or `explain --text -o` wrote, or none for the kernels' own choosers
+    /// [default: what `tune` measured on this machine]
     #[arg(long, value_name = "FILE")]
     pub(crate) schedule: Option<PathBuf>,
 }
 
 impl RunArgs {
-    /// The session's options.
-    pub(crate) fn options(&self) -> Result<Options> {
-        let mut schedule = Schedule::default();
-        if let Some(path) = &self.schedule {
-            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-            schedule = text.parse().with_context(|| format!("{} is no schedule", path.display()))?;
+    /// The session's options. What a schedule file says that does not fit is noted.
+    pub(crate) fn options(&self, output: &OutputArgs) -> Result<Options> {
+        let on_misfit = |misfit: &Misfit| eprintln!("{misfit}; it runs as without a schedule");
+        let mut options = Options {
+            threads: self.threads.map(usize::from),
+            isa: self.isa,
+            on_misfit: (!output.quiet).then_some(on_misfit),
+            ..Options::default()
+        };
+        match &self.schedule {
+            None => options.store = store_folder(),
+            Some(path) if path.as_os_str() == "none" => (),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+                options.schedule = text.parse().with_context(|| format!("{} is no schedule", path.display()))?;
+            }
         }
-        Ok(Options { threads: self.threads.map(usize::from), isa: self.isa, schedule })
+        Ok(options)
     }
 
     /// A session of the model with these options.
-    pub(crate) fn session(&self, model: &Model) -> Result<Session> {
-        Ok(model.session(self.options()?))
+    pub(crate) fn session(&self, model: &Model, output: &OutputArgs) -> Result<Session> {
+        Ok(model.session(self.options(output)?))
     }
 
     /// The shapes of the model's inputs under these flags.

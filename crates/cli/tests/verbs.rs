@@ -43,7 +43,7 @@ fn files_that_are_no_models_are_refused_in_one_line() {
     place.write("empty.onnx", b"");
     place.write("truncated.onnx", &CLASSIFIER[..CLASSIFIER.len() / 2]);
     place.write("folder/file", b"");
-    for verb in ["run", "infer --fill ones", "bench", "inspect", "check", "compare", "explain", "profile"] {
+    for verb in ["run", "infer --fill ones", "bench", "inspect", "check", "compare", "explain", "profile", "tune"] {
         for model in ["garbage.onnx", "empty.onnx", "truncated.onnx", "missing.onnx", "folder"] {
             let error = place.run(&format!("{verb} -m {model}")).error();
             assert!(error.contains(model), "{verb}: {error}");
@@ -128,6 +128,58 @@ fn a_schedule_can_be_written_and_used() {
     assert!(place.run("bench --schedule none.txt").error().contains("none.txt"));
 }
 
+/// A network that is tuned in a moment.
+const SMALL: &str = "zoo:mobilenet-v1?width=0.25&size=32&classes=10";
+
+#[test]
+fn what_tune_finds_is_kept_and_used() {
+    let place = Place::new();
+    let before = place.run(&format!("explain -m {SMALL} --text --threads 1")).fine();
+    let report = place.run(&format!("tune -m {SMALL} --threads 1 --budget 2 --json -o tuned.txt")).json();
+    assert_keys(&report, &["model", "before_ms", "after_ms", "problems", "problems_measured", "choices", "changed"]);
+    assert!(report["after_ms"].as_f64() <= report["before_ms"].as_f64(), "{report}");
+    let store = place.read("cache/schedules.jsonl");
+    assert!(store.lines().filter(|line| line.contains("\"problem\"")).count() > 0, "{store}");
+
+    // Every verb runs what was found, unless it is told otherwise; the file says the same.
+    let tuned = place.read("tuned.txt");
+    let text = |flags: &str| place.run(&format!("explain -m {SMALL} --text --threads 1 {flags}")).fine();
+    assert_eq!(text(""), tuned);
+    assert_eq!(text("--schedule tuned.txt"), tuned);
+    assert_eq!(text("--schedule none"), before);
+    // With another number of threads nothing is known.
+    let two = |flags: &str| place.run(&format!("explain -m {SMALL} --text --threads 2 {flags}")).fine();
+    assert_eq!(two(""), two("--schedule none"));
+    let table = place.run(&format!("tune -m {SMALL} --threads 1 --budget 1")).fine();
+    assert!(table.contains("distinct layers measured now") && table.contains("kept in"), "{table}");
+}
+
+#[test]
+fn entries_of_a_schedule_that_do_not_fit_are_named_and_passed_over() {
+    let place = Place::new();
+    let good = place.run("explain --text --threads 1").fine();
+    let strange = "gemm_f32_4x8_scalar mc=4 kc=8 nc=8 : /_conv_stem/Conv\ngemm_f32_4x8_scalar mc=4 kc=8 nc=8 : roof\n";
+    place.write("strange.txt", format!("tilewise schedule 1\n{strange}").as_bytes());
+    let done = place.run("explain --text --threads 1 --schedule strange.txt");
+    assert_eq!((done.code, done.out), (Some(0), good));
+    let notes: Vec<&str> = done.err.lines().collect();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    for (note, parts) in notes.iter().zip([["/_conv_stem/Conv", "scalar"], ["'roof'", "no layer of this name"]]) {
+        assert!(parts.iter().all(|part| note.contains(part)), "{note}");
+    }
+    assert_eq!(place.run("infer --fill ones --schedule strange.txt -q").err, "");
+}
+
+#[test]
+fn explain_lists_the_ways_to_run_a_layer() {
+    let rows = tilewise("explain --layer stem --duration 0 --threads 1 --json").json();
+    let ways = rows[0]["candidates"].as_array().unwrap();
+    assert!(ways.len() > 3 && ways.iter().all(|way| way["predicted_ms"].as_f64() > Some(0.0)), "{rows}");
+    assert!(ways.iter().any(|way| way["choice"] == rows[0]["choice"] && way["measured_ms"].as_f64() > Some(0.0)));
+    let text = tilewise("explain --layer stem --loops --duration 0").fine();
+    assert!(text.contains("ways to run") && text.contains("\n*") && text.contains("in registers"), "{text}");
+}
+
 #[test]
 fn explain_shows_one_layer() {
     let text = tilewise("explain --layer stem --duration 0").fine();
@@ -135,7 +187,7 @@ fn explain_shows_one_layer() {
     assert!(rows.len() == 1 && rows[0].starts_with("/_conv_stem/Conv"), "{text}");
     let rows = tilewise("explain --layer stem --duration 0 --json").json();
     assert_eq!(rows.as_array().unwrap().len(), 1);
-    assert_keys(&rows[0], &["layer", "op", "choice", "predicted_ms", "measured_ms", "bound"]);
+    assert_keys(&rows[0], &["layer", "op", "choice", "predicted_ms", "measured_ms", "bound", "of_bound", "terms_ms"]);
     assert!(tilewise("explain --layer roof --duration 0").error().contains("'roof'"));
 }
 

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::{Avx2, Avx512, Isa, Pool, Scalar, SimdOp, Tier};
+use crate::{Avx2, Avx512, Cpu, Isa, Pool, Scalar, SimdOp, Tier};
 
 /// Independent sums: more than latency times multiply-adds a cycle on any machine, and few enough for 16 registers.
 const SUMS: usize = 12;
@@ -30,8 +30,24 @@ impl SimdOp for Multiply {
     }
 }
 
+/// Multiply-adds each of which waits for the one before.
+struct Chain {
+    steps: usize,
+}
+
+impl SimdOp for Chain {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) -> f32 {
+        let (a, b) = (isa.splat(black_box(0.999)), isa.splat(black_box(1e-3)));
+        isa.sum((0..self.steps).fold(isa.zero(), |sum, _| isa.fma(sum, a, b)))
+    }
+}
+
 struct Read<'a> {
     data: &'a [f32],
+    times: usize,
 }
 
 impl SimdOp for Read<'_> {
@@ -40,10 +56,12 @@ impl SimdOp for Read<'_> {
     #[inline(always)]
     fn call<I: Isa>(self, isa: I) -> f32 {
         let mut sums = [isa.zero(); 8];
-        for part in self.data.chunks_exact(8 * I::LANES) {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // The largest of the values: one cheap operation a load, which cannot be left out.
-                *sum = isa.max(*sum, isa.load(&part[i * I::LANES..]));
+        for _ in 0..self.times {
+            for part in black_box(self.data).chunks_exact(8 * I::LANES) {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    // The largest of the values: one cheap operation a load, which cannot be left out.
+                    *sum = isa.max(*sum, isa.load(&part[i * I::LANES..]));
+                }
             }
         }
         sums.into_iter().map(|sum| isa.largest(sum)).fold(0.0, f32::max)
@@ -74,6 +92,40 @@ pub fn fma_peak(tier: Tier, pool: &Pool, time: Duration) -> f64 {
     if tier.available() { best / 1e9 } else { 0.0 }
 }
 
+/// Seconds from the input of a multiply-add of full f32 vectors to its result: the best of the stretches that fit in
+/// `time`. Endless where the machine lacks the tier.
+pub fn fma_latency(tier: Tier, time: Duration) -> f64 {
+    let (mut best, until) = (f64::INFINITY, Instant::now() + time);
+    while tier.available() && Instant::now() < until {
+        let start = Instant::now();
+        black_box(dispatch(tier, Chain { steps: STEPS }));
+        best = best.min(start.elapsed().as_secs_f64() / STEPS as f64);
+    }
+    best
+}
+
+/// Working sets in bytes that the threads of a machine together read from L1, L2, L3 and memory: half of the first two
+/// levels, which are surely inside; of the third, no more than leaves the second without being other processes' as well;
+/// and what is outside all of them, as far as that does not take memory that somebody else needs.
+pub fn working_sets(cpu: &Cpu) -> [usize; 4] {
+    let near = cpu.l2.size * cpu.cores;
+    [
+        cpu.l1d.size / 2 * cpu.cores,
+        near / 2,
+        (cpu.l3.size / 2).min((4 * near).max(16 << 20)),
+        (cpu.l3.size * 4).clamp(64 << 20, 512 << 20),
+    ]
+}
+
+/// Reads all of `data` once, each thread of the pool a part: the caches then hold as much of it as they can.
+pub fn sweep(tier: Tier, pool: &Pool, data: &[f32]) {
+    let part = data.len().div_ceil(pool.threads()).max(1);
+    pool.run(data.len().div_ceil(part), &|task| {
+        let mine = &data[task.index * part..data.len().min((task.index + 1) * part)];
+        black_box(dispatch(tier, Read { data: mine, times: 1 }));
+    });
+}
+
 /// Bytes a second, in GB/s, that all threads of the pool together read from one working set of `bytes`, each its own
 /// part again and again: the best of the passes that fit in `time`.
 pub fn read_rate(tier: Tier, pool: &Pool, bytes: usize, time: Duration) -> f64 {
@@ -89,10 +141,8 @@ pub fn read_rate(tier: Tier, pool: &Pool, bytes: usize, time: Duration) -> f64 {
     while Instant::now() < until {
         let start = Instant::now();
         pool.run(threads, &|task| {
-            for _ in 0..repeats {
-                let mine = black_box(&data[task.index * part..(task.index + 1) * part]);
-                black_box(dispatch(tier, Read { data: mine }));
-            }
+            let mine = &data[task.index * part..(task.index + 1) * part];
+            black_box(dispatch(tier, Read { data: mine, times: repeats }));
         });
         let read = (part * threads * size_of::<f32>() * repeats) as f64;
         best = best.max(read / start.elapsed().as_secs_f64());
@@ -109,6 +159,7 @@ mod tests {
         let (pool, time) = (Pool::new(2), Duration::from_millis(2));
         for tier in Tier::ALL.into_iter().filter(|tier| tier.available()) {
             assert!(fma_peak(tier, &pool, time) > 0.1, "{tier}");
+            assert!((1e-11..1e-7).contains(&fma_latency(tier, time)), "{tier}");
             assert!(read_rate(tier, &pool, 1 << 15, time) > 0.1, "{tier}");
         }
     }

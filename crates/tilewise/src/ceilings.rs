@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tilewise_kernels::measure::{fma_peak, read_rate};
+use tilewise_kernels::measure::{fma_peak, read_rate, working_sets};
 use tilewise_kernels::{Cpu, Pool};
 
 /// A level of memory.
@@ -44,15 +44,6 @@ impl Level {
         };
         bytes as u64
     }
-
-    /// Bytes of a working set that measures the level: half a cache is surely inside it, four times the last one surely
-    /// outside. Caches beyond 128 MiB would ask for gigabytes, whose filling alone takes seconds.
-    fn working_set(self, cpu: &Cpu) -> usize {
-        match self {
-            Level::L1 | Level::L2 | Level::L3 => self.capacity(cpu) as usize / 2,
-            Level::Dram => (cpu.l3.size * 4).clamp(1 << 26, 1 << 29),
-        }
-    }
 }
 
 /// How fast a level of memory is read.
@@ -69,11 +60,12 @@ pub struct ReadRate {
 impl ReadRate {
     /// Measures every level, the nearest first, for `each` long.
     pub fn measure(cpu: &Cpu, pool: &Pool, each: Duration) -> Vec<ReadRate> {
-        let measure = |level: Level| {
-            let working_set = level.working_set(cpu);
-            ReadRate { level, working_set, gb_per_s: read_rate(cpu.tier, pool, working_set, each) }
+        let measure = |(level, working_set): (Level, usize)| ReadRate {
+            level,
+            working_set,
+            gb_per_s: read_rate(cpu.tier, pool, working_set, each),
         };
-        Level::ALL.into_iter().map(measure).collect()
+        Level::ALL.into_iter().zip(working_sets(cpu)).map(measure).collect()
     }
 }
 

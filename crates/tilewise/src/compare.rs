@@ -81,6 +81,7 @@ fn compare_together(
     // The outputs are those of the plan that runs; the layers are told by one that keeps the value of each, where
     // fewer layers share a step.
     let made = run(model, &graph, inputs, options)?;
+    let options = &Options { on_misfit: None, ..options.clone() };
     let count = graph.outputs().len();
     let mut layers: Vec<(ValueId, String, &'static str)> = Vec::new();
     for id in graph.order()? {
@@ -114,6 +115,7 @@ fn compare_alone(
     let mut values: HashMap<ValueId, Tensor> = graph.inputs().iter().copied().zip(inputs.iter().cloned()).collect();
     let expected = Interpreter::new(graph)?.run(inputs, |value, tensor| drop(values.insert(value, tensor.clone())))?;
     let mut layers = Vec::new();
+    let one = &Options { on_misfit: None, ..options.clone() };
     for id in graph.order()? {
         let node = graph.node(id);
         let (mut alone, mut given, mut operands) = (Graph::default(), Vec::new(), Vec::new());
@@ -132,7 +134,7 @@ fn compare_alone(
         let types: Vec<_> = node.outputs.iter().map(|&id| ("output", graph.value(id).ty.clone())).collect();
         let made = alone.add_typed_node(&node.name, node.op.clone(), &operands, &types);
         alone.add_output("output", made[0]);
-        let actual = run(model, &alone, &given, options)?;
+        let actual = run(model, &alone, &given, one)?;
         let mut difference = tolerances.apart(&actual[0], expected);
         if !graph.value(output).ty.dtype.is_float() && difference.max_abs <= 1.0 {
             difference.outside = 0;
@@ -158,7 +160,7 @@ fn outputs(graph: &Graph, actual: &[Tensor], expected: &[Tensor], tolerances: &T
 /// Compiles a graph and runs it once.
 fn run(model: &Model, graph: &Graph, inputs: &[Tensor], options: &Options) -> Result<Vec<Tensor>, Error> {
     let cpu = options.cpu();
-    let plan = pipeline::compile(graph, &options.schedule, &cpu, model.weights())?;
+    let plan = pipeline::compile(graph, options, &cpu, model.weights())?;
     let mut arena = Arena::new(&plan, options::pool(cpu.cores))?;
     let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
     let outputs = plan.run(&views, &mut arena)?;

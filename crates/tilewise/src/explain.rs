@@ -3,56 +3,83 @@
 use std::time::Duration;
 
 use tilewise_engine::StepInfo;
-use tilewise_kernels::measure::{fma_peak, read_rate};
+use tilewise_engine::schedule::{
+    self, Bench, Choice, Decision, Machine, Measure, Predicted, Store, predict, predict_bytes,
+};
+use tilewise_kernels::Pool;
 use tilewise_tensor::View;
 
 use crate::timing::{Timing, time_steps};
-use crate::{Error, Session};
-
-/// What limits a step from below.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Bound {
-    /// Multiply-adds at the measured peak.
-    Compute,
-    /// Bytes at the measured rate of the last-level cache or, where they do not fit there, of memory.
-    Memory,
-}
+use crate::{Error, Options, Session, options};
 
 /// A step with its times.
 #[derive(Clone, Debug)]
 pub struct Explained {
     /// What the step is.
     pub info: StepInfo,
-    /// The least time that the machine allows, in milliseconds.
-    pub floor_ms: f64,
-    /// What decides it.
-    pub bound: Bound,
+    /// What it should take, and why.
+    pub predicted: Predicted,
     /// The fastest of the measured runs, in milliseconds.
     pub measured_ms: f64,
 }
 
-/// Measures every step of a session's plan over `time` and holds it against the ceilings of the machine, measured in
-/// the same process with the same threads.
+/// Measures every step of a session's plan over `time` and holds it against the constants of the machine: those of the
+/// session's store, else measured now with the same threads.
 ///
 /// # Errors
 /// As [`Session::run_views`].
 pub fn explain(session: &mut Session, inputs: &[View<'_>], time: Duration) -> Result<Vec<Explained>, Error> {
     let cpu = session.options().cpu();
-    let pool = crate::options::pool(cpu.cores);
-    let moment = Duration::from_millis(100);
-    let flops = fma_peak(cpu.tier, &pool, moment) * 1e9;
-    let cached = read_rate(cpu.tier, &pool, cpu.l3.size / 2, moment) * 1e9;
-    let memory = read_rate(cpu.tier, &pool, cpu.l3.size * 4, moment) * 1e9;
-
-    let Timing { steps, .. } = time_steps(session, inputs, time, || ())?;
+    let machine = machine(session.options());
     let shapes: Vec<&[usize]> = inputs.iter().map(View::shape).collect();
+    let Timing { steps, .. } = time_steps(session, inputs, time, || ())?;
     let (plan, _) = session.prepare(&shapes)?;
     let explained = plan.steps().zip(steps).map(|(info, seconds)| {
-        let compute = 2.0 * info.macs as f64 / flops;
-        let rate = if info.bytes as usize <= cpu.l3.size { cached } else { memory };
-        let traffic = info.bytes as f64 / rate;
-        let bound = if compute >= traffic { Bound::Compute } else { Bound::Memory };
-        Explained { info: info.clone(), floor_ms: compute.max(traffic) * 1e3, bound, measured_ms: seconds * 1e3 }
+        let predicted = match &info.decision {
+            Some(decision) => predict(decision, &cpu, &machine),
+            None => predict_bytes(info.macs, info.bytes, &cpu, &machine),
+        };
+        Explained { info: info.clone(), predicted, measured_ms: seconds * 1e3 }
     });
     Ok(explained.collect())
+}
+
+/// A way to run a layer.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The way.
+    pub choice: Choice,
+    /// What it should take, and why.
+    pub predicted: Predicted,
+    /// What it takes by itself, in milliseconds; none where others are so much faster that it was not tried.
+    pub measured_ms: Option<f64>,
+}
+
+/// Every way to run the layer of a decision, the fastest first: measured are the decision itself and the `most` that
+/// should be fastest.
+pub fn candidates(decision: &Decision, options: &Options, most: usize) -> Vec<Candidate> {
+    let (cpu, machine) = (options.cpu(), machine(options));
+    let problem = decision.problem;
+    let predicted = |choice| predict(&Decision { problem, choice }, &cpu, &machine);
+    let mut choices = schedule::candidates(&problem, &cpu);
+    if !choices.contains(&decision.choice) {
+        choices.push(decision.choice);
+    }
+    let way = |choice| Candidate { choice, predicted: predicted(choice), measured_ms: None };
+    let mut all: Vec<Candidate> = choices.into_iter().map(way).collect();
+    all.sort_by(|a, b| a.predicted.seconds().total_cmp(&b.predicted.seconds()));
+    let tried: Vec<usize> = (0..all.len()).filter(|&i| i < most || all[i].choice == decision.choice).collect();
+    let choices: Vec<Choice> = tried.iter().map(|&i| all[i].choice).collect();
+    let times = Bench::new(&cpu, options::pool(cpu.cores)).times(&problem, &choices);
+    tried.into_iter().zip(times).for_each(|(i, seconds)| all[i].measured_ms = Some(seconds * 1e3));
+    all.sort_by(|a, b| a.measured_ms.unwrap_or(f64::INFINITY).total_cmp(&b.measured_ms.unwrap_or(f64::INFINITY)));
+    all
+}
+
+/// The constants of the machine as the options let it be seen.
+fn machine(options: &Options) -> Machine {
+    let cpu = options.cpu();
+    let mut store = options.store.as_ref().map_or_else(|| Store::in_memory(&cpu), |folder| Store::open(folder, &cpu));
+    // A pool of its own is idle but for this.
+    store.machine(|| schedule::machine(&cpu, &Pool::new(cpu.cores)))
 }

@@ -36,6 +36,7 @@ mod profile;
 mod session;
 mod timing;
 mod traffic;
+mod tune;
 pub mod zoo;
 
 pub use ceilings::{Ceilings, Level, ReadRate};
@@ -44,16 +45,20 @@ pub use compare::{Compared, Comparison, compare};
 pub use convert::{from_f32, to_f32};
 pub use energy::{CacheEnergy, Energy, EnergyTable};
 pub use error::Error;
-pub use explain::{Bound, Explained, explain};
+pub use explain::{Candidate, Explained, candidates, explain};
 pub use inspect::{Inspection, LayerCount, inspect};
 pub use model::Model;
-pub use options::Options;
+pub use options::{Options, store_folder};
 pub use profile::{
-    KindProfile, LayerBytes, LayerProfile, Limit, Machine, MeasuredEnergy, Profile, ProfileOptions, profile,
+    Host, KindProfile, LayerBytes, LayerProfile, Limit, MeasuredEnergy, Profile, ProfileOptions, profile,
 };
 pub use session::Session;
 pub use traffic::Traffic;
+pub use tune::{Tuning, tune};
 
+pub use tilewise_engine::schedule::{
+    Bound, Budget, Changed, Choice, Decision, Machine, Misfit, Predicted, Problem, Tuned,
+};
 pub use tilewise_engine::{Arena, Operand, Outputs, Plan, Role, Schedule, StepInfo};
 pub use tilewise_formats::{image, npy, onnx};
 pub use tilewise_graph as graph;

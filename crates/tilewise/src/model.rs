@@ -1,10 +1,10 @@
 //! Models: a network with its weights, ready to be compiled for any machine and input shapes.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tilewise_engine::{Plan, Weights};
+use tilewise_engine::{Plan, Schedule, Weights};
 use tilewise_graph::{Dim, Graph, ValueType};
 use tilewise_kernels::Cpu;
 use tilewise_tensor::Bytes;
@@ -33,7 +33,8 @@ struct Shared {
 struct Key {
     shapes: Vec<Vec<usize>>,
     cpu: Cpu,
-    schedule: String,
+    schedule: Schedule,
+    store: Option<PathBuf>,
 }
 
 impl Model {
@@ -121,7 +122,8 @@ impl Model {
     pub fn plan(&self, shapes: &[&[usize]], options: &Options) -> Result<Arc<Plan>, Error> {
         let cpu = options.cpu();
         let shapes_of_key = shapes.iter().map(|shape| shape.to_vec()).collect();
-        let key = Key { shapes: shapes_of_key, cpu, schedule: options.schedule.to_string() };
+        let (schedule, store) = (options.schedule.clone(), options.store.clone());
+        let key = Key { shapes: shapes_of_key, cpu, schedule, store };
         let shared = &*self.shared;
         let lock = || shared.plans.lock().unwrap_or_else(PoisonError::into_inner);
         let mut plans = lock();
@@ -134,7 +136,7 @@ impl Model {
         drop(plans);
         let named: Vec<(&str, &[usize])> = self.inputs().map(|(name, _)| name).zip(shapes.iter().copied()).collect();
         let graph = self.specialized(&named)?;
-        let plan = Arc::new(pipeline::compile(&graph, &options.schedule, &key.cpu, &shared.weights)?);
+        let plan = Arc::new(pipeline::compile(&graph, options, &key.cpu, &shared.weights)?);
         let mut plans = lock();
         plans.push((key, Arc::clone(&plan)));
         if plans.len() > KEPT_PLANS {

@@ -1,12 +1,13 @@
 //! The whole story on one screen: from the bytes of a model to a plan that runs.
 
+use tilewise_engine::schedule::{self, Store};
 use tilewise_engine::{Plan, Schedule, Weights, plan};
 use tilewise_formats::onnx;
 use tilewise_graph::{Graph, passes};
 use tilewise_kernels::Cpu;
 use tilewise_tensor::Bytes;
 
-use crate::Error;
+use crate::{Error, Options};
 
 /// Bytes of an ONNX model -> the network as it was written.
 ///
@@ -30,7 +31,23 @@ pub(crate) fn specialize(graph: &Graph, shapes: &[(&str, &[usize])]) -> Result<G
     Ok(graph)
 }
 
-/// The specialized network and a schedule -> steps over planned memory, with packed weights.
-pub(crate) fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Plan, Error> {
-    Ok(plan::compile(graph, schedule, cpu, weights)?)
+/// The specialized network -> how its layers run: as the options say, else as the store knows it.
+pub(crate) fn schedule(graph: &Graph, options: &Options, cpu: &Cpu) -> Result<Schedule, Error> {
+    let store = options.store.as_ref().filter(|_| options.schedule.is_empty()).map(|folder| Store::open(folder, cpu));
+    match store {
+        Some(store) if !store.is_empty() => {
+            let questions = plan::survey(graph, &Schedule::default(), cpu)?.questions;
+            Ok(schedule::recall(&questions, cpu, &store))
+        }
+        _ => Ok(options.schedule.clone()),
+    }
+}
+
+/// The specialized network and its schedule -> steps over planned memory, with packed weights.
+pub(crate) fn compile(graph: &Graph, options: &Options, cpu: &Cpu, weights: &Weights) -> Result<Plan, Error> {
+    let plan = plan::compile(graph, &schedule(graph, options, cpu)?, cpu, weights)?;
+    if let Some(told) = options.on_misfit {
+        plan.misfits().iter().for_each(told);
+    }
+    Ok(plan)
 }

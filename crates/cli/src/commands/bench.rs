@@ -68,7 +68,7 @@ impl Bench {
     fn measure(&self) -> Result<Report> {
         let start = Instant::now();
         let model = self.model.load(&self.output)?;
-        let mut session = self.run.session(&model)?;
+        let mut session = self.run.session(&model, &self.output)?;
         let shapes = self.run.shapes(&model)?;
         let lengths: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
         let (plan, _) = session.prepare(&lengths)?;

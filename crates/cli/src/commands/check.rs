@@ -67,7 +67,7 @@ impl Check {
     fn compile(&self, model: &Model) -> Result<Vec<Finding>> {
         let shapes = self.run.shapes(model)?;
         let shapes: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-        match model.plan(&shapes, &self.run.options()?) {
+        match model.plan(&shapes, &self.run.options(&self.output)?) {
             Ok(_) => Ok(Vec::new()),
             Err(Error::Graph(GraphError::Op { node, op, source, .. })) => {
                 let opset = model.source().opset.to_string();

@@ -29,7 +29,7 @@ impl Compare {
     pub(crate) fn run(&self) -> Result<bool> {
         let model = self.model.load(&self.output)?;
         let inputs = filled(&model, &self.run.shapes(&model)?, Fill::Random, self.model.seed)?;
-        let result = tilewise::compare(&model, &inputs, &self.run.options()?, self.atol, self.rtol)?;
+        let result = tilewise::compare(&model, &inputs, &self.run.options(&self.output)?, self.atol, self.rtol)?;
         let holds = result.holds();
         let path = self.output.output.as_deref();
         if self.output.json {

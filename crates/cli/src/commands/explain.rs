@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
-use tilewise::{Bound, Explained, View};
+use tilewise::{Bound, Candidate, Explained, Predicted, View, candidates};
 
 use crate::args::{ModelArgs, OutputArgs, RunArgs, parse_seconds};
 use crate::commands::infer::{Fill, filled};
@@ -17,7 +17,7 @@ pub(crate) struct Explain {
     model: ModelArgs,
     #[command(flatten)]
     run: RunArgs,
-    /// Show only the layers whose name, or the name of a node merged into them, contains this
+    /// Show only the layers whose name, or the name of a node merged into them, contains this, and all ways to run them
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
     /// Print the loop nest of each layer below the table: what is parallel, unrolled and vectorised, and what stays where
@@ -36,7 +36,7 @@ pub(crate) struct Explain {
 impl Explain {
     pub(crate) fn run(&self) -> Result<bool> {
         let model = self.model.load(&self.output)?;
-        let mut session = self.run.session(&model)?;
+        let mut session = self.run.session(&model, &self.output)?;
         let shapes = self.run.shapes(&model)?;
         let lengths: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
         let path = self.output.output.as_deref();
@@ -49,35 +49,79 @@ impl Explain {
         let views: Vec<View<'_>> = inputs.iter().map(|tensor| tensor.view()).collect();
         let mut rows = tilewise::explain(&mut session, &views, Duration::from_secs_f64(self.duration))?;
         let total: f64 = rows.iter().map(|row| row.measured_ms).sum();
+        let mut ways: Vec<Vec<Candidate>> = Vec::new();
         if let Some(wanted) = &self.layer {
             rows.retain(|row| {
                 row.info.layer.contains(wanted) || row.info.merged.iter().any(|name| name.contains(wanted))
             });
             ensure!(!rows.is_empty(), "no layer is named '{wanted}'; `tilewise explain` lists them");
+            let options = session.options();
+            let ways_of = |row: &Explained| {
+                row.info.decision.as_ref().map(|decision| candidates(decision, options, TRIED)).unwrap_or_default()
+            };
+            ways = rows.iter().map(ways_of).collect();
         }
         if self.output.json {
-            output::json(path, &rows.iter().map(as_json).collect::<Vec<_>>())?;
-        } else {
-            let nests = rows.iter().filter(|row| self.loops && !row.info.loops.is_empty());
-            let nests = nests.map(|row| format!("\n{}: {}", row.info.layer, row.info.loops));
-            output::text(path, &(render(&rows, total) + &nests.collect::<String>()))?;
+            let rows = rows.iter().enumerate().map(|(i, row)| as_json(row, ways.get(i)));
+            output::json(path, &rows.collect::<Vec<_>>())?;
+            return Ok(true);
         }
+        let mut text = render(&rows, total);
+        for (row, ways) in rows.iter().zip(&ways).filter(|(_, ways)| !ways.is_empty()) {
+            text += &format!(
+                "\n{}: {} ways to run, and those that should be fastest\n{}",
+                row.info.layer,
+                ways.len(),
+                render_ways(row, ways)
+            );
+        }
+        for (row, decision) in rows.iter().filter_map(|row| Some((row, row.info.decision.as_ref()?))) {
+            if self.loops {
+                text += &format!("\n{}: {}", row.info.layer, decision.loops());
+            }
+        }
+        output::text(path, &text)?;
         Ok(true)
     }
 }
 
-fn bound(row: &Explained) -> &'static str {
-    match row.bound {
-        Bound::Compute => "compute",
-        Bound::Memory => "memory",
-    }
+/// Ways to run a layer that --layer measures.
+const TRIED: usize = 12;
+
+/// The choice of a step, or its kernel where there is none.
+fn choice(row: &Explained) -> String {
+    row.info.decision.as_ref().map_or_else(|| row.info.kernel.to_owned(), |decision| decision.choice.to_string())
 }
 
-fn as_json(row: &Explained) -> serde_json::Value {
-    let info = &row.info;
-    json!({"layer": info.layer, "merged": info.merged, "op": info.op, "kernel": info.kernel, "choice": info.choice, "loops": info.loops,
-           "output": info.output, "macs": info.macs, "bytes": info.bytes, "predicted_ms": row.floor_ms,
-           "measured_ms": row.measured_ms, "bound": bound(row)})
+/// The share of the measured time that what limits the step takes at the machine's rate.
+fn of_bound(row: &Explained) -> f64 {
+    row.predicted.floor() * 1e3 / row.measured_ms
+}
+
+fn as_json(row: &Explained, ways: Option<&Vec<Candidate>>) -> serde_json::Value {
+    let (info, predicted) = (&row.info, &row.predicted);
+    let (choice, loops) =
+        info.decision.as_ref().map(|decision| (decision.choice.to_string(), decision.loops())).unwrap_or_default();
+    let mut object = json!({"layer": info.layer, "merged": info.merged, "op": info.op, "kernel": info.kernel,
+        "choice": choice, "loops": loops, "output": info.output, "macs": info.macs, "bytes": info.bytes,
+        "predicted_ms": predicted.seconds() * 1e3, "measured_ms": row.measured_ms,
+        "bound": predicted.bound().name(), "of_bound": of_bound(row), "terms_ms": terms(predicted)});
+    if let Some(ways) = ways {
+        let way = |way: &Candidate| {
+            json!({"choice": way.choice.to_string(), "predicted_ms": way.predicted.seconds() * 1e3,
+                   "measured_ms": way.measured_ms, "bound": way.predicted.bound().name()})
+        };
+        object["candidates"] = ways.iter().map(way).collect();
+    }
+    object
+}
+
+/// The milliseconds of each bound alone, and of the overhead.
+fn terms(predicted: &Predicted) -> serde_json::Value {
+    let mut terms: serde_json::Map<String, serde_json::Value> =
+        Bound::ALL.iter().zip(predicted.terms).map(|(bound, s)| (bound.name().to_owned(), (s * 1e3).into())).collect();
+    terms.insert("overhead".to_owned(), (predicted.overhead * 1e3).into());
+    terms.into()
 }
 
 fn render(rows: &[Explained], total: f64) -> String {
@@ -88,25 +132,48 @@ fn render(rows: &[Explained], total: f64) -> String {
         ("choice", Align::Left),
         ("ms", Align::Right),
         ("share", Align::Right),
-        ("floor ms", Align::Right),
-        ("of floor", Align::Right),
+        ("predicted", Align::Right),
         ("bound", Align::Left),
+        ("of bound", Align::Right),
     ];
     let mut table = Table::new(&heads);
     for row in rows {
         let info = &row.info;
-        let choice = if info.choice.is_empty() { info.kernel } else { &info.choice };
         let figures = [
             format!("{:.4}", row.measured_ms),
             format!("{:.1} %", 100.0 * row.measured_ms / total),
-            format!("{:.4}", row.floor_ms),
-            format!("{:.0} %", 100.0 * row.floor_ms / row.measured_ms),
-            bound(row).to_owned(),
+            format!("{:.4}", row.predicted.seconds() * 1e3),
+            row.predicted.bound().name().to_owned(),
+            format!("{:.0} %", 100.0 * of_bound(row)),
         ];
-        let words = [info.layer.as_str(), info.op, &info.output, choice].map(str::to_owned);
+        let words = [info.layer.clone(), info.op.to_owned(), info.output.clone(), choice(row)];
         table.row(words.into_iter().chain(figures).collect());
     }
-    let floor: f64 = rows.iter().map(|row| row.floor_ms).sum();
+    let predicted: f64 = rows.iter().map(|row| row.predicted.seconds() * 1e3).sum();
     let shown: f64 = rows.iter().map(|row| row.measured_ms).sum();
-    format!("{}\n{shown:.3} ms in {} steps; the machine allows {floor:.3} ms\n", table.render(), rows.len())
+    format!("{}\n{shown:.3} ms in {} steps, {predicted:.3} ms predicted\n", table.render(), rows.len())
+}
+
+/// The ways to run a layer that were measured, the chosen one marked.
+fn render_ways(row: &Explained, ways: &[Candidate]) -> String {
+    let heads = [
+        ("", Align::Left),
+        ("choice", Align::Left),
+        ("ms", Align::Right),
+        ("predicted", Align::Right),
+        ("bound", Align::Left),
+    ];
+    let mut table = Table::new(&heads);
+    let chosen = row.info.decision.as_ref().map(|decision| decision.choice);
+    let measured = ways.iter().filter_map(|way| Some((way, way.measured_ms?)));
+    for (way, ms) in measured {
+        table.row(vec![
+            if Some(way.choice) == chosen { "*" } else { "" }.to_owned(),
+            way.choice.to_string(),
+            format!("{ms:.4}"),
+            format!("{:.4}", way.predicted.seconds() * 1e3),
+            way.predicted.bound().name().to_owned(),
+        ]);
+    }
+    table.render()
 }

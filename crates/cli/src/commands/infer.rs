@@ -109,7 +109,7 @@ impl Infer {
     }
 
     fn optimized(&self, model: &Model, inputs: &[Tensor]) -> Result<Vec<(String, Tensor)>> {
-        let mut session = self.run.session(model)?;
+        let mut session = self.run.session(model, &self.output)?;
         let names: Vec<&str> = model.inputs().map(|(name, _)| name).collect();
         let named: Vec<(&str, &Tensor)> = names.into_iter().zip(inputs).collect();
         Ok(session.run(&named)?)

@@ -11,6 +11,7 @@ mod machine;
 mod passes;
 mod profile;
 mod run;
+mod tune;
 mod zoo;
 
 use anyhow::Result;
@@ -32,7 +33,9 @@ pub(crate) enum Verb {
     Compare(compare::Compare),
     /// Show where time, traffic and energy go: as a table, JSON, CSV, a trace, or a page to look at
     Profile(profile::ProfileVerb),
-    /// Show the plan layer by layer: choice, time, bound
+    /// Search for a faster schedule of a model on this machine, and keep it
+    Tune(tune::Tune),
+    /// Show the plan layer by layer: choice, predicted and measured time, bound
     Explain(explain::Explain),
     /// The published networks: what there is, what they cost, and any of them as an ONNX file
     Zoo(zoo::Zoo),
@@ -55,6 +58,7 @@ impl Verb {
             Verb::Check(verb) => verb.run(),
             Verb::Compare(verb) => verb.run(),
             Verb::Profile(verb) => verb.run(),
+            Verb::Tune(verb) => verb.run(),
             Verb::Explain(verb) => verb.run(),
             Verb::Zoo(verb) => verb.run(),
             Verb::Machine(verb) => verb.run(),

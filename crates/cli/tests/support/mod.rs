@@ -76,6 +76,7 @@ impl Place {
         command.args(line.split_whitespace()).current_dir(self.0.path()).stdin(Stdio::null());
         // What the tests are run with is no wish of the user who is played here.
         command.env_remove("TILEWISE_THREADS").env_remove("OMP_NUM_THREADS");
+        command.env("TILEWISE_CACHE", self.path("cache"));
         command
     }
 

@@ -79,7 +79,7 @@ fn shuffle<'l>(lowering: &Lowering<'l>, parted: Layer<'l>) -> Option<(usize, Val
     let exchanges = order.iter().copied().eq([0, 2, 1].into_iter().chain(3..middle.len()));
     let fits = middle[0] == n
         && groups * members == channels
-        && shape[2..].iter().product::<usize>() == pixels.iter().product();
+        && shape[2..].iter().product::<usize>() == pixels.iter().product::<usize>();
     let back = lowering.shape(*joined.node.outputs.first()?) == shape;
     let blocked = shape.len() == 4 && lowering.home(x) == Layout::Blocked;
     (exchanges && fits && back && blocked).then_some((groups, x, [parted, exchanged, joined]))
@@ -92,7 +92,7 @@ fn push(lowering: &mut Lowering<'_>, layer: Layer<'_>, with: &[Layer<'_>], copy:
         with,
         op: with.first().map_or(layer.node.op.name(), |_| "Shuffle"),
         kernel: kernel.id.name,
-        choice: None,
+        decision: None,
         macs: 0,
         reads: &[x],
         writes: &[y],

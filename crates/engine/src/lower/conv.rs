@@ -2,13 +2,13 @@
 
 use tilewise_graph::ValueId;
 use tilewise_graph::ops;
-use tilewise_kernels::conv::{self, ConvArgs, ConvBlocks, ConvKernel};
+use tilewise_kernels::conv::{self, ConvArgs, ConvKernel};
 use tilewise_kernels::{Conv2d, Ctx, Epilogue, Pads};
 
 use super::{Layer, Layout, Lowering, NewStep, fused};
 use crate::PlanError;
 use crate::plan::{BufferId, Form};
-use crate::schedule::{Choice, loops};
+use crate::schedule::{Choice, Decision, Problem};
 
 /// Lowers a convolution over one or two spatial axes with constant weights; returns false for others.
 pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Conv) -> Result<bool, PlanError> {
@@ -16,9 +16,9 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
     if fused::lower(lowering, layer, &o)? {
         return Ok(true);
     }
-    // A convolution along one axis is one over images of height 1; such values are never blocked.
-    let flat = lowering.shape(o.x).len() == 3;
-    let Some((kernel, blocks)) = choice(lowering, layer, &o.problem, flat) else { return Ok(false) };
+    let asked = if lowering.shape(o.x).len() == 3 { Problem::FlatConv(o.problem) } else { Problem::Conv(o.problem) };
+    lowering.ask(layer, None, asked);
+    let Some(choice @ Choice::Conv(kernel, blocks)) = lowering.choose(layer, &asked) else { return Ok(false) };
     let layout = |layout: conv::Layout| match layout {
         conv::Layout::Nchw => Layout::Plain,
         conv::Layout::Nchwc => Layout::Blocked,
@@ -34,7 +34,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
         with: &[],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
-        choice: Some((Choice::Conv(kernel, blocks), loops::conv(&problem, kernel, &blocks))),
+        decision: Some(Decision { problem: asked, choice }),
         macs: problem.macs(),
         reads: &[x, w, bias, residual],
         writes: &[y, scratch],
@@ -126,28 +126,6 @@ fn problem(
         return Ok(None);
     }
     problem.validated().map(Some).map_err(|error| lowering.fail(layer, error))
-}
-
-/// The schedule's choice where it fits the problem, else the best guess; row-major on both sides where `flat`.
-fn choice(
-    lowering: &Lowering<'_>,
-    layer: Layer<'_>,
-    problem: &Conv2d,
-    flat: bool,
-) -> Option<(&'static ConvKernel, ConvBlocks)> {
-    let cpu = lowering.cpu;
-    let fits = |kernel: &ConvKernel| !flat || (kernel.x, kernel.y) == (conv::Layout::Nchw, conv::Layout::Nchw);
-    if let Some(&Choice::Conv(kernel, blocks)) = lowering.schedule.get(lowering.name(layer))
-        && kernel.id.tier == cpu.tier
-        && (kernel.accepts)(problem)
-        && fits(kernel)
-    {
-        return Some((kernel, blocks));
-    }
-    conv::choose(problem, cpu).filter(|(kernel, _)| fits(kernel)).or_else(|| {
-        let kernel = conv::candidates(problem, cpu).find(|kernel| fits(kernel))?;
-        Some((kernel, (kernel.blocks)(problem, cpu)))
-    })
 }
 
 impl Lowering<'_> {

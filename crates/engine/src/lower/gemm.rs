@@ -1,14 +1,14 @@
 //! Lowering of matrix products: Gemm and MatMul.
 
 use tilewise_graph::{ValueId, ops};
-use tilewise_kernels::gemm::{self, Gemm, GemmArgs, GemmBlocks, GemmKernel, Offsets, Rhs, Strides};
+use tilewise_kernels::gemm::{Gemm, GemmArgs, Offsets, Rhs, Strides};
 use tilewise_kernels::{Ctx, Epilogue};
 use tilewise_tensor::{broadcast, broadcast_position, numel};
 
 use super::{Layer, Layout, Lowering, NewStep};
 use crate::PlanError;
 use crate::plan::{BufferId, Form};
-use crate::schedule::{Choice, loops};
+use crate::schedule::{Choice, Decision, Problem};
 
 /// Values of a right operand that are packed at a time: 16 MiB.
 const PACKED_AT_ONCE: usize = 4 << 20;
@@ -76,11 +76,12 @@ pub(super) fn lower_matmul(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &o
 
 fn push(lowering: &mut Lowering<'_>, layer: Layer<'_>, product: Product) -> Result<bool, PlanError> {
     let Product { problem, batch, a, b, bias, residual } = product;
-    let (kernel, blocks) = choice(lowering, layer, &problem);
     let Some(&y) = layer.node.outputs.first() else { return Ok(false) };
-    let macs = (problem.m * problem.n * problem.k * batch.len()) as u64;
-    let a = lowering.buffer(a, Layout::Plain)?;
     let packed = lowering.graph.constant(b).is_some() && batch.len() == 1;
+    let asked = Problem::Gemm { problem, count: batch.len(), packed };
+    lowering.ask(layer, None, asked);
+    let Some(choice @ Choice::Gemm(kernel, blocks)) = lowering.choose(layer, &asked) else { return Ok(false) };
+    let a = lowering.buffer(a, Layout::Plain)?;
     let b = if packed {
         let Strides { row, col } = problem.b;
         let form = Form { name: kernel.id.name, sizes: vec![problem.k, problem.n, row, col] };
@@ -103,8 +104,8 @@ fn push(lowering: &mut Lowering<'_>, layer: Layer<'_>, product: Product) -> Resu
         with: &[],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
-        choice: Some((Choice::Gemm(kernel, blocks), loops::gemm(&problem, kernel, &blocks, packed))),
-        macs,
+        decision: Some(Decision { problem: asked, choice }),
+        macs: asked.macs(),
         reads: &[a, b, bias, residual],
         writes: &[c, scratch],
         run: Box::new(move |memory| {
@@ -117,12 +118,4 @@ fn push(lowering: &mut Lowering<'_>, layer: Layer<'_>, product: Product) -> Resu
         }),
     });
     Ok(true)
-}
-
-/// The schedule's choice where it fits the machine, else the best guess.
-fn choice(lowering: &Lowering<'_>, layer: Layer<'_>, problem: &Gemm) -> (&'static GemmKernel, GemmBlocks) {
-    match lowering.schedule.get(lowering.name(layer)) {
-        Some(&Choice::Gemm(kernel, blocks)) if kernel.id.tier == lowering.cpu.tier => (kernel, blocks),
-        _ => gemm::choose(problem, lowering.cpu),
-    }
 }

@@ -229,7 +229,7 @@ impl Lowering<'_> {
         let run = if layout == Layout::Blocked { kernel.to_blocked } else { kernel.to_planar };
         self.push_reorder(
             id,
-            kernel.id.name,
+            problem,
             [x, y],
             Box::new(move |memory| {
                 let pool = memory.pool;

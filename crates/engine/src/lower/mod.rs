@@ -23,12 +23,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tilewise_graph::{Graph, Node, NodeId, Op, ValueId, ops};
+use tilewise_kernels::movement::{Reorder, choose_reorder};
 use tilewise_kernels::reduce::ReduceOp;
 use tilewise_kernels::{Cpu, Ctx, Unary};
 use tilewise_tensor::{AlignedBuffer, DType};
 
 use crate::plan::{BufferId, Input, Output, Run, Step, StepInfo};
-use crate::schedule::Choice;
+use crate::schedule::{self, Choice, Decision, Misfit, Problem, Question};
 use crate::{PlanError, Schedule, Weights};
 
 pub(crate) use layout::Layout;
@@ -71,7 +72,12 @@ pub(crate) struct Lowered {
     pub(crate) inputs: Vec<Input>,
     pub(crate) outputs: Vec<Output>,
     pub(crate) dynamic: usize,
+    /// The choices that were made.
     pub(crate) schedule: Schedule,
+    /// Every choice that there was to make.
+    pub(crate) questions: Vec<Question>,
+    /// Entries of the schedule that could not be followed.
+    pub(crate) misfits: Vec<Misfit>,
 }
 
 /// Lowers every node of a graph, in order.
@@ -91,6 +97,8 @@ pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Wei
         home: HashMap::new(),
         dynamic: 0,
         chosen: Schedule::default(),
+        questions: Vec::new(),
+        misfits: Vec::new(),
     };
     let inputs = lowering.inputs()?;
     for id in graph.order()? {
@@ -99,8 +107,9 @@ pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Wei
         }
     }
     let outputs = lowering.outputs()?;
-    let Lowering { steps, buffers, dynamic, chosen: schedule, .. } = lowering;
-    Ok(Lowered { steps, buffers, inputs, outputs, dynamic, schedule })
+    lowering.note_strangers();
+    let Lowering { steps, buffers, dynamic, chosen: schedule, questions, misfits, .. } = lowering;
+    Ok(Lowered { steps, buffers, inputs, outputs, dynamic, schedule, questions, misfits })
 }
 
 /// A name for each node, unique in the graph: its own, or that of its first output where several share it.
@@ -138,6 +147,8 @@ pub(crate) struct Lowering<'a> {
     dynamic: usize,
     /// The choices made so far.
     chosen: Schedule,
+    questions: Vec<Question>,
+    misfits: Vec<Misfit>,
 }
 
 /// One node under lowering, with what every lowering asks of it.
@@ -161,8 +172,8 @@ pub(crate) struct NewStep<'a> {
     pub(crate) with: &'a [Layer<'a>],
     pub(crate) op: &'static str,
     pub(crate) kernel: &'static str,
-    /// How it runs where there is a choice, and that as loops.
-    pub(crate) choice: Option<(Choice, String)>,
+    /// What it computes and how, where there is a choice.
+    pub(crate) decision: Option<Decision>,
     pub(crate) macs: u64,
     pub(crate) reads: &'a [BufferId],
     pub(crate) writes: &'a [BufferId],
@@ -361,7 +372,8 @@ impl<'a> Lowering<'a> {
     }
 
     /// Appends a step that changes a value's layout, on behalf of the layer that makes the value.
-    pub(crate) fn push_reorder(&mut self, id: ValueId, kernel: &'static str, [x, y]: [BufferId; 2], run: Run) {
+    pub(crate) fn push_reorder(&mut self, id: ValueId, reorder: Reorder, [x, y]: [BufferId; 2], run: Run) {
+        let kernel = choose_reorder(self.cpu.tier).id.name;
         let value = self.graph.value(id);
         let number = self.steps.len();
         self.touch(x, number);
@@ -369,11 +381,11 @@ impl<'a> Lowering<'a> {
         let info = StepInfo {
             layer: value.name.to_string(),
             merged: Vec::new(),
+            reorder: Some(reorder),
             op: "Reorder",
             kind: "Reorder".to_owned(),
             kernel,
-            choice: String::new(),
-            loops: String::new(),
+            decision: None,
             output: value.ty.to_string(),
             macs: 0,
             bytes: (self.len(x) + self.len(y)) as u64,
@@ -393,6 +405,45 @@ impl<'a> Lowering<'a> {
         PlanError::Node { node, op, reason: reason.to_string() }
     }
 
+    /// Notes a choice that a layer leaves open; of a pair, `first` is the layer before it.
+    pub(crate) fn ask(&mut self, layer: Layer<'_>, first: Option<Layer<'_>>, problem: Problem) {
+        let question =
+            Question { layer: self.name(layer).to_owned(), first: first.map(|f| self.name(f).to_owned()), problem };
+        self.questions.push(question);
+    }
+
+    /// The choice for a layer's problem: the schedule's where it fits, else the chooser's.
+    pub(crate) fn choose(&mut self, layer: Layer<'_>, problem: &Problem) -> Option<Choice> {
+        self.scheduled(layer, problem).or_else(|| schedule::default(problem, self.cpu))
+    }
+
+    /// The schedule's choice for a layer where it fits the problem; where it does not, that is noted.
+    pub(crate) fn scheduled(&mut self, layer: Layer<'_>, problem: &Problem) -> Option<Choice> {
+        let choice = *self.schedule.get(&self.names[&layer.id])?;
+        match schedule::fits(&choice, problem, self.cpu) {
+            Ok(()) => Some(choice),
+            Err(reason) => {
+                let layer = self.name(layer).to_owned();
+                // A pair's entry is looked at again when its second layer comes by itself.
+                if self.misfits.iter().all(|misfit| misfit.layer != layer) {
+                    self.misfits.push(Misfit { layer, choice: choice.to_string(), reason });
+                }
+                None
+            }
+        }
+    }
+
+    /// Notes the entries of the schedule whose layer has no choice to make.
+    fn note_strangers(&mut self) {
+        let asked = |layer: &str| self.questions.iter().any(|question| question.layer == layer);
+        let strangers = self.schedule.iter().filter(|(layer, _)| !asked(layer));
+        let reason = "the network has no layer of this name that can be chosen for";
+        let misfits: Vec<Misfit> = strangers
+            .map(|(layer, choice)| Misfit { layer: layer.into(), choice: choice.to_string(), reason: reason.into() })
+            .collect();
+        self.misfits.extend(misfits);
+    }
+
     /// Appends a step, and lets its buffers live until then.
     pub(crate) fn push(&mut self, new: NewStep<'_>) {
         let number = self.steps.len();
@@ -409,19 +460,17 @@ impl<'a> Lowering<'a> {
         }
         // The layers of a step are lowered with the first of them.
         self.absorbed.extend(new.with.iter().map(|layer| layer.id).chain([new.layer.id]));
-        let mut loops = String::new();
-        if let Some((choice, nest)) = &new.choice {
-            self.chosen.set(&self.names[&new.layer.id], *choice);
-            loops.clone_from(nest);
+        if let Some(decision) = &new.decision {
+            self.chosen.set(&self.names[&new.layer.id], decision.choice);
         }
         let info = StepInfo {
             layer: self.name(new.layer).to_owned(),
             merged,
+            reorder: None,
             op: new.op,
             kind: kinds.collect::<Vec<_>>().join(" + "),
             kernel: new.kernel,
-            choice: new.choice.map(|(choice, _)| choice.to_string()).unwrap_or_default(),
-            loops,
+            decision: new.decision,
             output: output.unwrap_or_default(),
             macs: new.macs,
             bytes,
@@ -446,7 +495,7 @@ impl<'a> Lowering<'a> {
             with: &[],
             op: layer.node.op.name(),
             kernel,
-            choice: None,
+            decision: None,
             macs: 0,
             reads: &[x],
             writes: &[y, scratch],

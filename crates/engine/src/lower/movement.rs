@@ -121,7 +121,7 @@ pub(super) fn push_copy(lowering: &mut Lowering<'_>, layer: Layer<'_>, copy: Str
         with: &[],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
-        choice: None,
+        decision: None,
         macs: 0,
         reads: &[x],
         writes: &[y],

@@ -91,7 +91,7 @@ fn push_rows(lowering: &mut Lowering<'_>, layer: Layer<'_>, problem: NormRows) -
         with: &[],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
-        choice: None,
+        decision: None,
         macs: 0,
         reads: &[x, scale, shift],
         writes: &[y],

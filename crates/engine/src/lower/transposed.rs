@@ -32,7 +32,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
         with: &[],
         op: layer.node.op.name(),
         kernel: kernel.id.name,
-        choice: None,
+        decision: None,
         macs: problem.macs(),
         reads: &[x, w, bias],
         writes: &[y, scratch],

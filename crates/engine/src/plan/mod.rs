@@ -10,10 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tilewise_graph::Graph;
 use tilewise_kernels::Cpu;
+use tilewise_kernels::movement::Reorder;
 use tilewise_tensor::{AlignedBuffer, DType};
 
 use crate::lower::{self, Lowered};
 use crate::run::Memory;
+use crate::schedule::{Decision, Misfit, Question};
 use crate::{PlanError, RunError, Schedule};
 
 pub use operand::{Operand, Role};
@@ -70,16 +72,16 @@ pub struct StepInfo {
     pub layer: String,
     /// Names of model nodes that passes merged into the layer.
     pub merged: Vec<String>,
+    /// Of a change of layout, what is moved.
+    pub reorder: Option<Reorder>,
     /// Name of the operator, or `Reorder` for a change of layout.
     pub op: &'static str,
     /// What the layers are, in the words that summaries group by, such as `Conv dw 3x3 + Conv 1x1`.
     pub kind: String,
     /// Name of the kernel, or `interpreted`.
     pub kernel: &'static str,
-    /// The choice that was made for the layer, as the schedule writes it; empty where there is none.
-    pub choice: String,
-    /// The loop nest of the choice, to be read; empty where there is none.
-    pub loops: String,
+    /// What is computed and how, where there is a choice.
+    pub decision: Option<Decision>,
     /// Type of the first output, such as `f32[1,64,56,56]`.
     pub output: String,
     /// Multiply-adds.
@@ -129,6 +131,7 @@ pub struct Plan {
     arena_bytes: usize,
     live_bytes: Vec<usize>,
     schedule: Schedule,
+    misfits: Vec<Misfit>,
 }
 
 impl Plan {
@@ -150,6 +153,12 @@ impl Plan {
     /// How the layers run: every choice that was made.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
+    }
+
+    /// The entries of the schedule it was compiled with that it does not follow: these layers run as the kernels' own
+    /// choosers have it.
+    pub fn misfits(&self) -> &[Misfit] {
+        &self.misfits
     }
 
     /// Bytes of an arena: the activations at their highest, scratch included.
@@ -181,7 +190,8 @@ impl Plan {
 /// [`PlanError`].
 pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Plan, PlanError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let Lowered { steps, buffers, inputs, outputs, dynamic, schedule } = lower::lower(graph, schedule, cpu, weights)?;
+    let Lowered { steps, buffers, inputs, outputs, dynamic, schedule, misfits, .. } =
+        lower::lower(graph, schedule, cpu, weights)?;
     weights.finish();
     let live_bytes = layout::live_bytes(&buffers, steps.len());
     let (places, arena_bytes) = layout::assign(buffers, cpu.memory)?;
@@ -198,5 +208,26 @@ pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights)
         arena_bytes,
         live_bytes,
         schedule,
+        misfits,
     })
+}
+
+/// A network as far as its schedule is concerned.
+pub struct Survey {
+    /// Every choice that there is to make, in the order of the layers.
+    pub questions: Vec<Question>,
+    /// The choices that a plan would make.
+    pub schedule: Schedule,
+    /// The changes of layout between these.
+    pub reorders: Vec<Reorder>,
+}
+
+/// What [`compile`] would do with a graph and a schedule, without any weights.
+///
+/// # Errors
+/// [`PlanError`].
+pub fn survey(graph: &Graph, schedule: &Schedule, cpu: &Cpu) -> Result<Survey, PlanError> {
+    let Lowered { steps, schedule, questions, .. } = lower::lower(graph, schedule, cpu, &Weights::unpacked())?;
+    let reorders = steps.into_iter().filter_map(|step| step.info.reorder).collect();
+    Ok(Survey { questions, schedule, reorders })
 }

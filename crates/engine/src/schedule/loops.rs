@@ -3,9 +3,11 @@
 use std::fmt::{self, Display, Write};
 
 use tilewise_kernels::conv::fused::FusedKernel;
-use tilewise_kernels::conv::{ConvBlocks, ConvKernel, Layout};
+use tilewise_kernels::conv::{self, ConvBlocks, ConvKernel, Layout, Squares};
 use tilewise_kernels::gemm::{Gemm, GemmBlocks, GemmKernel};
 use tilewise_kernels::{Conv2d, DepthwisePointwise, Epilogue};
+
+use super::{Choice, Decision, Problem};
 
 /// Lines of a nest, each deeper than the one before until the next `at`.
 struct Nest {
@@ -33,8 +35,18 @@ impl Nest {
     }
 }
 
+/// The loops of a decision; nothing where the choice is none for the problem.
+pub(super) fn loops(decision: &Decision) -> String {
+    match (&decision.problem, &decision.choice) {
+        (Problem::Conv(p) | Problem::FlatConv(p), Choice::Conv(kernel, blocks)) => conv(p, kernel, blocks),
+        (Problem::Pair(p), Choice::Fused(kernel, blocks)) => fused(p, kernel, blocks),
+        (Problem::Gemm { problem, packed, .. }, Choice::Gemm(kernel, blocks)) => gemm(problem, kernel, blocks, *packed),
+        (Problem::Conv(_) | Problem::FlatConv(_) | Problem::Pair(_) | Problem::Gemm { .. }, _) => String::new(),
+    }
+}
+
 /// The loops of a convolution.
-pub(crate) fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> String {
+fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> String {
     let mut nest = Nest::new(p);
     let (lanes, [pixels, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
     let (icg, ocg, [oh, ow]) = (p.ic / p.groups, p.oc / p.groups, [p.oh(), p.ow()]);
@@ -56,8 +68,8 @@ pub(crate) fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> Stri
         epilogue(&mut nest, &p.epilogue);
         return nest.text;
     }
-    if let Some(square) = Square::of(p, kernel) {
-        transformed(&mut nest, p, kernel, blocks, &square);
+    if let Some(squares) = conv::squares(p, kernel) {
+        transformed(&mut nest, p, kernel, blocks, &squares);
         return nest.text;
     }
     if p.is_depthwise() {
@@ -94,7 +106,7 @@ pub(crate) fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> Stri
 }
 
 /// The loops of a depthwise convolution fused with a pointwise one.
-pub(crate) fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvBlocks) -> String {
+fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvBlocks) -> String {
     let mut nest = Nest::new(p);
     let (lanes, [pixels, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
     let (dw, pw) = (&p.depthwise, &p.pointwise);
@@ -116,41 +128,11 @@ pub(crate) fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvB
     nest.text
 }
 
-/// What a convolution by way of a transform computes together.
-struct Square {
-    /// Rows and columns of inputs.
-    inputs: [usize; 2],
-    /// Rows and columns of outputs.
-    outputs: [usize; 2],
-    /// What there is a product for each of.
-    positions: String,
-}
-
-impl Square {
-    /// The square of a Winograd or FFT kernel, whose name states its outputs or its inputs; `None` for others.
-    fn of(p: &Conv2d, kernel: &ConvKernel) -> Option<Self> {
-        let number = |text: &str| text.split('r').next()?.parse::<usize>().ok();
-        if let Some(side) = kernel.id.op.strip_prefix("conv-winograd").and_then(number) {
-            // A kernel of one row or one column has lines of outputs.
-            let outputs = [p.kh, p.kw].map(|taps| if taps == 1 { 1 } else { side });
-            let inputs = [outputs[0] + p.kh - 1, outputs[1] + p.kw - 1];
-            return Some(Square { inputs, outputs, positions: format!("position of {} x {}", inputs[0], inputs[1]) });
-        }
-        let side = kernel.id.op.strip_prefix("conv-fft").and_then(number)?;
-        let outputs = [side + 1 - p.kh, side + 1 - p.kw];
-        // Four real frequencies, and half of the others, each of three products.
-        let positions = 4 + 3 * (side * side - 4) / 2;
-        let positions = format!("position of {positions}: 4 real frequencies, and 3 of each complex one");
-        Some(Square { inputs: [side; 2], outputs, positions })
-    }
-}
-
 /// The loops of a convolution by way of a transform.
-fn transformed(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, square: &Square) {
+fn transformed(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, square: &Squares) {
     let (lanes, [most, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
     let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
-    let Square { inputs: [rows, cols], outputs: [height, width], positions } = square;
-    let squares = p.n * p.oh().div_ceil(*height) * p.ow().div_ceil(*width);
+    let Squares { inputs: [rows, cols], outputs: [height, width], positions, count: squares, .. } = *square;
     let (strip, passed) = (blocks.rows.clamp(1, squares), blocks.oc.clamp(1, ocg));
     nest.each(p.groups, format_args!("{} groups, in parallel", p.groups));
     nest.each(
@@ -161,8 +143,11 @@ fn transformed(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBl
     nest.line(format_args!("transform the {rows} x {cols} inputs of each square into the worker's scratch"));
     nest.each(passed.div_ceil(columns), format_args!("{columns} output channels of {passed}"));
     let outer = nest.depth;
-    nest.line(format_args!("for {positions}"));
-    nest.depth += 1;
+    if kernel.id.op.starts_with("conv-fft") {
+        nest.each(positions, format_args!("position: 4 real frequencies, and 3 of each complex one"));
+    } else {
+        nest.each(positions, format_args!("position of {rows} x {cols}"));
+    }
     nest.each(strip.div_ceil(most), format_args!("{most} squares of {strip}"));
     nest.line(format_args!(
         "for {icg} input channels: {most} x {columns} sums in registers, unrolled, {lanes} channels a vector"
@@ -173,7 +158,7 @@ fn transformed(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBl
 }
 
 /// The loops of a matrix product; `packed` tells whether B was packed at load.
-pub(crate) fn gemm(p: &Gemm, kernel: &GemmKernel, blocks: &GemmBlocks, packed: bool) -> String {
+fn gemm(p: &Gemm, kernel: &GemmKernel, blocks: &GemmBlocks, packed: bool) -> String {
     let Gemm { m, n, k, .. } = *p;
     let mut nest = Nest::new(&format!("product [{m}, {k}] x [{k}, {n}]"));
     let (lanes, [rows, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
@@ -242,7 +227,7 @@ mod tests {
             (
                 "conv-fft16_f32_14x32_avx512",
                 &large,
-                &["squares of 10 x 8 outputs", "position of 382", "the 16 x 16 inputs of each square"],
+                &["squares of 10 x 8 outputs", "4 real frequencies", "the 16 x 16 inputs of each square"],
             ),
         ];
         let cpu = Cpu::zen4();

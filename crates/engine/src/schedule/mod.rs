@@ -2,8 +2,17 @@
 //!
 //! Choosing is a pure function of graph and machine. A schedule holds only values: to drop it, or to change it,
 //! changes speed, never results beyond rounding.
+//!
+//! `space` says what can be chosen, `cost` predicts how long each choice takes, `measure` runs it, `search` picks, and
+//! `store` keeps what was measured. Only `measure` looks at the clock.
 
-pub(crate) mod loops;
+mod cost;
+mod loops;
+mod measure;
+mod problem;
+mod search;
+mod space;
+mod store;
 mod text;
 
 use std::collections::BTreeMap;
@@ -12,6 +21,12 @@ use tilewise_kernels::conv::fused::FusedKernel;
 use tilewise_kernels::conv::{ConvBlocks, ConvKernel};
 use tilewise_kernels::gemm::{GemmBlocks, GemmKernel};
 
+pub use cost::{Bound, Machine, Predicted, predict, predict_bytes};
+pub use measure::{Bench, machine};
+pub use problem::{Problem, Question};
+pub use search::{Budget, Changed, Measure, Tuned, recall, search};
+pub use space::{candidates, default, fits};
+pub use store::{Record, Store};
 pub use text::ScheduleError;
 
 /// How one layer runs.
@@ -36,8 +51,54 @@ impl Choice {
     }
 }
 
+/// The same kernel with the same blocks.
+impl PartialEq for Choice {
+    fn eq(&self, other: &Self) -> bool {
+        self.kernel() == other.kernel()
+            && match (self, other) {
+                (Choice::Conv(_, a), Choice::Conv(_, b)) | (Choice::Fused(_, a), Choice::Fused(_, b)) => a == b,
+                (Choice::Gemm(_, a), Choice::Gemm(_, b)) => a == b,
+                (Choice::Conv(..) | Choice::Fused(..) | Choice::Gemm(..), _) => false,
+            }
+    }
+}
+
+impl std::fmt::Debug for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// What a layer computes and how.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Decision {
+    /// What.
+    pub problem: Problem,
+    /// How.
+    pub choice: Choice,
+}
+
+impl Decision {
+    /// The choice as loops, to be read.
+    pub fn loops(&self) -> String {
+        loops::loops(self)
+    }
+}
+
+/// An entry of a schedule that a network cannot follow.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("layer '{layer}' cannot run as '{choice}': {reason}")]
+pub struct Misfit {
+    /// The layer that the entry names.
+    pub layer: String,
+    /// How it was to run.
+    pub choice: String,
+    /// Why it does not.
+    pub reason: String,
+}
+
 /// How the layers of a network run, by the name of the layer.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Debug)]
 pub struct Schedule {
     layers: BTreeMap<String, Choice>,
 }
@@ -51,6 +112,16 @@ impl Schedule {
     /// Sets the choice for a layer.
     pub fn set(&mut self, layer: &str, choice: Choice) {
         self.layers.insert(layer.to_owned(), choice);
+    }
+
+    /// Leaves a layer to the kernels' own choosers.
+    pub fn unset(&mut self, layer: &str) {
+        self.layers.remove(layer);
+    }
+
+    /// True where no layer is named.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
     }
 
     /// The layers and their choices, sorted by name.

@@ -1,6 +1,7 @@
 //! The choice of a convolution kernel: a pure function of problem and machine.
 
-use super::{ConvBlocks, ConvKernel, ROWS, fft, transformed, winograd};
+use super::transformed::{self, Method, Squares};
+use super::{ConvBlocks, ConvKernel, ROWS, fft, winograd};
 use crate::{Conv2d, Cpu};
 
 /// The rows of the machine's tier that compute `p`, in the order of the table.
@@ -30,8 +31,17 @@ pub fn choose(p: &Conv2d, cpu: &Cpu) -> Option<(&'static ConvKernel, ConvBlocks)
 /// Cycles of a row for `p` on one core, the waste at the edges and the reading of the weights included, and the
 /// transforms of a Winograd or FFT row.
 pub fn cycles(p: &Conv2d, row: &ConvKernel, cpu: &Cpu) -> u64 {
-    let transformed = winograd::method(&row.id).or_else(|| fft::method(&row.id));
-    transformed.map_or_else(|| tiles(p, row, cpu), |method| method.cycles(p, cpu))
+    method(row).map_or_else(|| tiles(p, row, cpu), |method| method.cycles(p, cpu))
+}
+
+/// How a Winograd or FFT row covers the outputs of `p`; `None` for others.
+pub fn squares(p: &Conv2d, row: &ConvKernel) -> Option<Squares> {
+    method(row).map(|method| method.cover(p))
+}
+
+/// The method of a row that goes by way of a transform.
+fn method(row: &ConvKernel) -> Option<Method> {
+    winograd::method(&row.id).or_else(|| fft::method(&row.id))
 }
 
 /// Cycles of one step of a tile of P pixels by NV vectors: it has P x NV multiply-adds, NV vector loads and P

@@ -13,7 +13,8 @@ mod transformed;
 pub mod transposed;
 mod winograd;
 
-pub use choose::{candidates, choose, cycles};
+pub use choose::{candidates, choose, cycles, squares};
+pub use transformed::Squares;
 
 use crate::catalog::KernelId;
 use crate::{Conv2d, Ctx};

@@ -149,7 +149,7 @@ impl Judge<'_> {
             op: info.op,
             kind: info.kind.clone(),
             kernel: info.kernel,
-            choice: info.choice.clone(),
+            choice: info.decision.as_ref().map(|decision| decision.choice.to_string()).unwrap_or_default(),
             output: info.output.clone(),
             ms,
             share: over(ms, self.ms),

@@ -42,7 +42,7 @@ impl Default for ProfileOptions {
 #[derive(Clone, Debug, Serialize)]
 pub struct Profile {
     /// The machine, as its kernels were chosen for.
-    pub machine: Machine,
+    pub machine: Host,
     /// What the machine allows, measured in the same process with the same threads.
     pub ceilings: Ceilings,
     /// The table of the modelled energies.
@@ -71,7 +71,7 @@ pub struct Profile {
 
 /// The machine of a profile.
 #[derive(Clone, Debug, Serialize)]
-pub struct Machine {
+pub struct Host {
     /// Vendor, family, model and stepping.
     pub cpu: String,
     /// The instruction set.
@@ -121,7 +121,7 @@ pub fn profile(session: &mut Session, inputs: &[View<'_>], options: &ProfileOpti
         .collect();
     timing.runs.sort_by(f64::total_cmp);
     Ok(Profile {
-        machine: Machine { cpu: cpu.name.clone(), isa: cpu.tier.name(), threads: cpu.cores },
+        machine: Host { cpu: cpu.name.clone(), isa: cpu.tier.name(), threads: cpu.cores },
         energy_table: options.energy.clone(),
         measured,
         runs,

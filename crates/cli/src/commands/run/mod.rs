@@ -80,7 +80,7 @@ impl Run {
 
     fn classifier(&self) -> Result<Classifier> {
         let model = self.model.load(&self.output)?;
-        let options = self.run.options()?;
+        let options = self.run.options(&self.output)?;
         let preprocess = self.preprocess()?;
         let classifier = match (&preprocess, &self.model.model) {
             (None, None) => Classifier::embedded(options)?,

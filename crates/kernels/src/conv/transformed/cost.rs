@@ -18,6 +18,21 @@ pub(in crate::conv) struct Method {
     lanes: usize,
 }
 
+/// How a kernel that goes by way of a transform covers a problem's outputs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Squares {
+    /// Rows and columns of a square's inputs.
+    pub inputs: [usize; 2],
+    /// Rows and columns of its outputs.
+    pub outputs: [usize; 2],
+    /// Values of a square, each of which is one product.
+    pub positions: usize,
+    /// Squares of the whole batch.
+    pub count: usize,
+    /// Vector operations of the input transform and of the output transform of a square.
+    pub operations: [usize; 2],
+}
+
 /// Bytes a cycle that a core reads from L2, one address after the other.
 const L2: usize = 32;
 
@@ -27,6 +42,13 @@ const F32: usize = size_of::<f32>();
 impl Method {
     pub(in crate::conv) fn new<T: Transform>(tile: [usize; 2], lanes: usize) -> Self {
         Method { inputs: T::INPUTS, positions: T::POSITIONS, operations: T::operations, tile, lanes }
+    }
+
+    /// How squares cover a problem.
+    pub(in crate::conv) fn cover(&self, p: &Conv2d) -> Squares {
+        let outputs = self.outputs(p);
+        let (positions, operations) = (self.positions, (self.operations)(outputs));
+        Squares { inputs: self.inputs, outputs, positions, count: self.squares(p), operations }
     }
 
     /// Rows and columns of a square's outputs.

@@ -22,6 +22,7 @@ use std::ops::Range;
 
 use tilewise_tensor::DType;
 
+pub use self::cost::Squares;
 pub(super) use self::cost::{Method, weights};
 use self::grid::{Grid, Panel};
 use self::input::Input;

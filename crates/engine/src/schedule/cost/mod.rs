@@ -1,0 +1,122 @@
+//! Predicted time: the largest of what multiply-adds and each level of the memory take, and what comes on top of that.
+//!
+//! A choice's work is counted from its loops (`work.rs`): register tiles and their edges, vector loads, and the bytes
+//! that each level hands over. The measured constants of the machine turn counts into seconds.
+
+mod work;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use tilewise_kernels::Cpu;
+
+use super::Decision;
+pub(super) use work::{Level, cold, last_level};
+
+use work::Work;
+
+/// The measured constants of a machine, all of its threads together.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Machine {
+    /// FLOP/s of full vectors of the tier.
+    pub fma: f64,
+    /// Seconds from the input of a multiply-add to its result.
+    pub latency: f64,
+    /// Bytes a second read from L1, L2, L3 and memory.
+    pub read: [f64; 4],
+    /// Seconds to hand tasks to all threads and to know that they are done.
+    pub dispatch: f64,
+}
+
+impl Machine {
+    /// Seconds of a cycle of a core while it multiplies.
+    fn cycle(&self, cpu: &Cpu) -> f64 {
+        self.latency / cpu.fma_latency as f64
+    }
+
+    /// Vector multiply-adds a cycle and core: what the pipes really do, whatever their number is said to be.
+    fn fma_per_cycle(&self, cpu: &Cpu) -> f64 {
+        self.fma * self.cycle(cpu) / (2 * cpu.tier.lanes() * cpu.cores.max(1)) as f64
+    }
+}
+
+/// What limits a step from below.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Bound {
+    /// Multiply-adds.
+    Fma,
+    /// Vector loads from the first level of the cache.
+    L1,
+    /// Bytes from the second.
+    L2,
+    /// Bytes from the third.
+    L3,
+    /// Bytes from memory.
+    Dram,
+}
+
+impl Bound {
+    /// All of them, from the core outwards.
+    pub const ALL: [Bound; 5] = [Bound::Fma, Bound::L1, Bound::L2, Bound::L3, Bound::Dram];
+
+    /// As tables and JSON name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bound::Fma => "FMA",
+            Bound::L1 => "L1",
+            Bound::L2 => "L2",
+            Bound::L3 => "L3",
+            Bound::Dram => "DRAM",
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How long a choice should take.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Predicted {
+    /// Seconds of each [`Bound`] alone, in the order of [`Bound::ALL`].
+    pub terms: [f64; 5],
+    /// Seconds that come on top: dispatch, edges of tiles, copies.
+    pub overhead: f64,
+}
+
+impl Predicted {
+    /// What limits it.
+    pub fn bound(&self) -> Bound {
+        let largest = Bound::ALL.into_iter().zip(self.terms).max_by(|a, b| a.1.total_cmp(&b.1));
+        largest.map_or(Bound::Fma, |(bound, _)| bound)
+    }
+
+    /// The least time that the machine allows for what is to be done, in seconds.
+    pub fn floor(&self) -> f64 {
+        self.terms.into_iter().fold(0.0, f64::max)
+    }
+
+    /// The predicted time, in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.floor() + self.overhead
+    }
+}
+
+/// The predicted time of a decision.
+pub fn predict(decision: &Decision, cpu: &Cpu, machine: &Machine) -> Predicted {
+    Work::of(decision, cpu, machine).time(cpu, machine)
+}
+
+/// The predicted time of a step without a choice: `macs` multiply-adds, and each of `bytes` read or written once, in the
+/// level of the cache that holds them all.
+pub fn predict_bytes(macs: u64, bytes: u64, cpu: &Cpu, machine: &Machine) -> Predicted {
+    let mut work = Work::new(cpu.cores, machine.fma_per_cycle(cpu));
+    work.multiplies(macs as f64 / cpu.tier.lanes() as f64);
+    work.moves(work::home(cpu, bytes as usize), bytes as f64);
+    work.time(cpu, machine)
+}
+
+#[cfg(test)]
+mod tests;

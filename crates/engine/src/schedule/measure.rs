@@ -1,0 +1,292 @@
+//! Measuring: the only part of scheduling that looks at the clock.
+//!
+//! A choice is timed on operands of its problem's sizes, in the state in which a network leaves the caches: the input
+//! was just written, the weights were last read a whole run ago. Candidates take turns, so that a disturbance meets all
+//! of them, and the fastest of the turns counts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tilewise_kernels::conv::fused::{FusedArgs, FusedKernel};
+use tilewise_kernels::conv::{ConvArgs, ConvBlocks, ConvKernel, Layout};
+use tilewise_kernels::gemm::{Gemm, GemmArgs, GemmBlocks, GemmKernel, Offsets, Rhs};
+use tilewise_kernels::measure::{fma_latency, fma_peak, read_rate, sweep, working_sets};
+use tilewise_kernels::movement::{Reorder, choose_reorder};
+use tilewise_kernels::{Conv2d, Cpu, Ctx, DepthwisePointwise, Epilogue, MAX_LANES, Pool};
+use tilewise_tensor::{AlignedBuffer, Tensor, View};
+
+use super::cost::{Level, cold, last_level};
+use super::search::Measure;
+use super::{Choice, Machine, Problem};
+use crate::{Arena, Plan, PlanError};
+
+/// Turns after which a time is taken to be the least, and those without which it is not.
+const TURNS: usize = 8;
+const FEWEST_TURNS: usize = 3;
+
+/// How much slower than the fastest so far a candidate is given up.
+const HOPELESS: f64 = 1.15;
+
+/// Time for each candidate of a problem.
+const EACH: Duration = Duration::from_millis(10);
+
+/// Bytes that clear the caches at most: more would take longer to read than most layers to run.
+const LARGEST_SWEEP: usize = 64 << 20;
+
+/// The constants of a machine, in about 0.3 seconds.
+pub fn machine(cpu: &Cpu, pool: &Pool) -> Machine {
+    let moment = Duration::from_millis(30);
+    let read = working_sets(cpu).map(|bytes| 1e9 * read_rate(cpu.tier, pool, bytes, moment));
+    let threads = pool.threads();
+    let dispatch = || {
+        let start = Instant::now();
+        pool.run(threads, &|_| ());
+        start.elapsed().as_secs_f64()
+    };
+    let least = (0..1000).map(|_| dispatch()).fold(f64::INFINITY, f64::min);
+    Machine {
+        fma: 1e9 * fma_peak(cpu.tier, pool, moment),
+        latency: fma_latency(cpu.tier, moment),
+        read,
+        dispatch: if threads > 1 { least } else { 0.0 },
+    }
+}
+
+/// Memory that grows to what is asked for and holds one small number everywhere: how long a kernel takes depends on no
+/// value but those that are no normal numbers.
+struct Room(AlignedBuffer);
+
+impl Room {
+    fn new() -> Self {
+        Room(AlignedBuffer::zeroed(0))
+    }
+
+    fn of(&mut self, len: usize) -> &mut [f32] {
+        if self.0.len() < len * size_of::<f32>() {
+            self.0 = AlignedBuffer::zeroed(len * size_of::<f32>());
+            self.0.as_mut_slice().fill(0.01f32);
+        }
+        &mut self.0.as_mut_slice()[..len]
+    }
+}
+
+/// A bench to time kernels on.
+pub struct Bench {
+    cpu: Cpu,
+    pool: Arc<Pool>,
+    x: Room,
+    w: Room,
+    bias: Room,
+    residual: Room,
+    y: Room,
+    scratch: Room,
+    sweep: Room,
+}
+
+impl Bench {
+    /// A bench for a machine and the pool that it will run with.
+    pub fn new(cpu: &Cpu, pool: Arc<Pool>) -> Self {
+        let [x, w, bias, residual, y, scratch, sweep] = std::array::from_fn(|_| Room::new());
+        Bench { cpu: cpu.clone(), pool, x, w, bias, residual, y, scratch, sweep }
+    }
+
+    /// Leaves the caches as a network's other layers do: the second level to others, the last one too where it would
+    /// not keep `weights` bytes until the next run, and then the first `x` values of the input just written.
+    fn settle(&mut self, weights: usize, x: usize) {
+        let (near, last) = (2 * self.cpu.l2.size * self.pool.threads(), 2 * last_level(&self.cpu));
+        let bytes = if cold(&self.cpu, weights) == Level::L3 { near } else { near + last };
+        let others = self.sweep.of(bytes.min(LARGEST_SWEEP) / size_of::<f32>());
+        sweep(self.cpu.tier, &self.pool, others);
+        sweep(self.cpu.tier, &self.pool, self.x.of(x));
+    }
+
+    /// Seconds of one run of a choice; endless where it is none for the problem.
+    fn once(&mut self, problem: &Problem, choice: &Choice) -> f64 {
+        match (problem, choice) {
+            (Problem::Conv(p) | Problem::FlatConv(p), Choice::Conv(kernel, blocks)) => self.conv(p, kernel, blocks),
+            (Problem::Pair(p), Choice::Fused(kernel, blocks)) => self.fused(p, kernel, blocks),
+            (&Problem::Gemm { problem, count, packed }, Choice::Gemm(kernel, blocks)) => {
+                let batch: Vec<Offsets> = (0..count).map(|i| offsets(&problem, i, packed)).collect();
+                self.product(&problem, packed, &batch, (kernel, blocks))
+            }
+            (Problem::Conv(_) | Problem::FlatConv(_) | Problem::Pair(_) | Problem::Gemm { .. }, _) => f64::INFINITY,
+        }
+    }
+
+    fn conv(&mut self, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> f64 {
+        let ([x, y], w) = (images(p, kernel), (kernel.packed_len)(p));
+        self.settle(w * size_of::<f32>(), x);
+        let scratch = (kernel.scratch_len)(p, blocks, self.cpu.cores);
+        let args = ConvArgs {
+            x: self.x.of(x),
+            w: self.w.of(w),
+            bias: self.bias.of(bias(&p.epilogue, p.oc)),
+            residual: self.residual.of(if p.epilogue.residual { y } else { 0 }),
+            y: self.y.of(y),
+        };
+        let ctx = Ctx { pool: &self.pool, scratch: self.scratch.of(scratch) };
+        timed(|| (kernel.run)(p, blocks, args, ctx))
+    }
+
+    fn fused(&mut self, p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvBlocks) -> f64 {
+        let (dw, pw) = (&p.depthwise, &p.pointwise);
+        let ([x, _], [_, y]) = (images(dw, kernel.depthwise), images(pw, kernel.pointwise));
+        // Whole cache lines, as in a plan.
+        let [first, second] = [(kernel.depthwise.packed_len)(dw), (kernel.pointwise.packed_len)(pw)]
+            .map(|len| len.next_multiple_of(MAX_LANES));
+        self.settle((first + second) * size_of::<f32>(), x);
+        let scratch = (kernel.scratch_len)(p, blocks, self.cpu.cores);
+        let biases = [bias(&dw.epilogue, dw.oc), bias(&pw.epilogue, pw.oc)];
+        let (w, b) = (&*self.w.of(first + second), &*self.bias.of(biases[0] + biases[1]));
+        let args = FusedArgs {
+            x: self.x.of(x),
+            w: w.split_at(first).into(),
+            bias: b.split_at(biases[0]).into(),
+            residual: self.residual.of(if pw.epilogue.residual { y } else { 0 }),
+            y: self.y.of(y),
+        };
+        let ctx = Ctx { pool: &self.pool, scratch: self.scratch.of(scratch) };
+        timed(|| (kernel.run)(p, blocks, args, ctx))
+    }
+
+    fn product(
+        &mut self,
+        p: &Gemm,
+        packed: bool,
+        batch: &[Offsets],
+        (kernel, blocks): (&GemmKernel, &GemmBlocks),
+    ) -> f64 {
+        let [a, c] = [p.m * p.k, p.m * p.n].map(|len| len * batch.len());
+        let b = if packed { (kernel.packed_b_len)(p) } else { p.k * p.n * batch.len() };
+        self.settle(b * size_of::<f32>(), a);
+        let scratch = (kernel.scratch_len)(p, blocks, packed, self.cpu.cores);
+        let b = &*self.w.of(b);
+        let args = GemmArgs {
+            a: self.x.of(a),
+            b: if packed { Rhs::Packed(b) } else { Rhs::Plain(b) },
+            bias: self.bias.of(bias(&p.epilogue, p.n)),
+            residual: self.residual.of(if p.epilogue.residual { c } else { 0 }),
+            c: self.y.of(c),
+            batch,
+        };
+        let ctx = Ctx { pool: &self.pool, scratch: self.scratch.of(scratch) };
+        timed(|| (kernel.run)(p, blocks, args, ctx))
+    }
+}
+
+impl Measure for Bench {
+    fn machine(&mut self) -> Machine {
+        machine(&self.cpu, &self.pool)
+    }
+
+    fn times(&mut self, problem: &Problem, choices: &[Choice]) -> Vec<f64> {
+        let mut best = vec![f64::INFINITY; choices.len()];
+        let until = Instant::now() + EACH * choices.len() as u32;
+        for turn in 0..TURNS {
+            if turn >= FEWEST_TURNS && Instant::now() > until {
+                break;
+            }
+            let least = best.iter().copied().fold(f64::INFINITY, f64::min);
+            for (best, choice) in best.iter_mut().zip(choices) {
+                // The first turn also brings pages and code into memory.
+                if turn < 2 || *best <= HOPELESS * least {
+                    *best = best.min(self.once(problem, choice));
+                }
+            }
+        }
+        best
+    }
+
+    fn reorder(&mut self, p: &Reorder) -> f64 {
+        let kernel = choose_reorder(self.cpu.tier);
+        let (planar, blocked) = (p.n * p.c * p.pixels, p.blocked_len(self.cpu.tier.lanes()));
+        let mut ways = [f64::INFINITY; 2];
+        for _ in 0..TURNS {
+            self.settle(0, blocked);
+            let ctx = Ctx { pool: &self.pool, scratch: &mut [] };
+            let there = timed(|| (kernel.to_blocked)(p, self.x.of(planar), self.y.of(blocked), ctx));
+            self.settle(0, blocked);
+            let ctx = Ctx { pool: &self.pool, scratch: &mut [] };
+            let back = timed(|| (kernel.to_planar)(p, self.x.of(blocked), self.y.of(planar), ctx));
+            ways = [ways[0].min(there), ways[1].min(back)];
+        }
+        ways[0].max(ways[1])
+    }
+}
+
+fn timed(run: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    run();
+    start.elapsed().as_secs_f64()
+}
+
+/// Values of the input and of the output image batch as a kernel has them.
+fn images(p: &Conv2d, kernel: &ConvKernel) -> [usize; 2] {
+    let channels = |c: usize, layout: Layout| match layout {
+        Layout::Nchw => c,
+        Layout::Nchwc => c.next_multiple_of(kernel.id.tier.lanes()),
+    };
+    [p.n * channels(p.ic, kernel.x) * p.ih * p.iw, p.n * channels(p.oc, kernel.y) * p.oh() * p.ow()]
+}
+
+/// Values of a bias, filled up to whole vectors of any tier.
+fn bias(epilogue: &Epilogue, len: usize) -> usize {
+    if epilogue.bias { len.next_multiple_of(MAX_LANES) } else { 0 }
+}
+
+/// Where the operands of a product of a batch stand: one after the other.
+fn offsets(p: &Gemm, i: usize, packed: bool) -> Offsets {
+    Offsets { a: i * p.m * p.k, b: if packed { 0 } else { i * p.k * p.n }, c: i * p.m * p.n }
+}
+
+/// The least seconds of each step of two plans for the same inputs, which run by turns until `time` is over.
+///
+/// # Errors
+/// [`PlanError`], where the memory of a run is not to be had. A run that fails is as long as it gets.
+pub(super) fn in_place(plans: [&Plan; 2], pool: &Arc<Pool>, time: Duration) -> Result<[Vec<f64>; 2], PlanError> {
+    let inputs: Result<Vec<Tensor>, _> = plans[0].inputs().iter().map(|i| Tensor::zeros(i.dtype, &i.shape)).collect();
+    let inputs = inputs?;
+    let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
+    let mut arenas = [Arena::new(plans[0], Arc::clone(pool))?, Arena::new(plans[1], Arc::clone(pool))?];
+    let mut best = plans.map(|plan| vec![f64::INFINITY; plan.steps().len()]);
+    let until = Instant::now() + time;
+    for turn in 0.. {
+        if turn >= FEWEST_TURNS && Instant::now() > until {
+            break;
+        }
+        for ((plan, arena), best) in plans.iter().zip(&mut arenas).zip(&mut best) {
+            let mut last = Instant::now();
+            let run = plan.run_observed(&views, arena, |step| {
+                let now = Instant::now();
+                best[step] = best[step].min((now - last).as_secs_f64());
+                last = now;
+            });
+            if run.is_err() {
+                return Ok([vec![0.0; plans[0].steps().len()], vec![f64::INFINITY; plans[1].steps().len()]]);
+            }
+        }
+    }
+    Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{candidates, default, space};
+    use super::*;
+
+    #[test]
+    fn every_kind_of_problem_is_timed() {
+        let cpu = Cpu::probe().with_cores(2);
+        let mut bench = Bench::new(&cpu, Arc::new(Pool::new(2)));
+        for problem in space::tests::problems() {
+            let choices: Vec<Choice> = candidates(&problem, &cpu).into_iter().take(2).collect();
+            let times = bench.times(&problem, &choices);
+            assert!(times.iter().all(|&time| time > 0.0 && time < 10.0), "{problem}: {times:?}");
+        }
+        // What is none for the problem is never the fastest.
+        let [conv, pair] = [&space::tests::problems()[0], &space::tests::problems()[7]];
+        let choice = default(conv, &cpu).unwrap();
+        assert_eq!(bench.times(pair, &[choice]), [f64::INFINITY]);
+        assert!(bench.reorder(&Reorder { n: 1, c: 20, pixels: 49 }) > 0.0);
+    }
+}

@@ -1,0 +1,108 @@
+//! Search: from the choices that a network leaves open to a schedule that is faster, or to none.
+//!
+//! 1. **Predict** all choices of each distinct problem (`cost`).
+//! 2. **Measure** the few best, problems that take most of the time first, until the budget is spent (`explore.rs`).
+//! 3. **Assemble** the best of each into a schedule for the whole graph, changes of layout counted (`assemble.rs`).
+//! 4. **Prove** it where it runs: the network as the choosers have it and as the search has it, by turns. What is not
+//!    faster in its place goes back (`prove.rs`).
+//!
+//! Each result goes to the store at once: what was measured when the budget ends, or the process, is used.
+
+mod assemble;
+mod explore;
+mod prove;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tilewise_graph::Graph;
+use tilewise_kernels::movement::Reorder;
+use tilewise_kernels::{Cpu, Pool};
+
+pub use assemble::recall;
+
+use super::{Bench, Choice, Machine, Problem, Store};
+use crate::plan::survey;
+use crate::{PlanError, Schedule, Weights};
+
+/// How much a search may take.
+pub struct Budget<'a> {
+    /// Time, within the turn that is under way.
+    pub time: Duration,
+    /// Choices that are measured of a problem, those with the least predicted times; all of them for `usize::MAX`.
+    pub choices: usize,
+    /// Told how many of how many problems are done.
+    pub progress: &'a dyn Fn(usize, usize),
+}
+
+/// Who tells how long something takes.
+pub trait Measure {
+    /// The constants of the machine.
+    fn machine(&mut self) -> Machine;
+
+    /// Seconds of each of some choices for a problem.
+    fn times(&mut self, problem: &Problem, choices: &[Choice]) -> Vec<f64>;
+
+    /// Seconds of a change of layout.
+    fn reorder(&mut self, reorder: &Reorder) -> f64;
+}
+
+/// A layer that runs otherwise than the choosers have it.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// The layers: one, or two that share a step before or after.
+    pub layers: Vec<String>,
+    /// How they ran, and the seconds that they took in their place.
+    pub before: (Vec<Choice>, f64),
+    /// How they run, and the seconds that they take there.
+    pub after: (Vec<Choice>, f64),
+}
+
+/// What a search found.
+#[derive(Debug)]
+pub struct Tuned {
+    /// The choices that differ from the choosers', and those that go with them.
+    pub schedule: Schedule,
+    /// The layers that run otherwise.
+    pub changed: Vec<Changed>,
+    /// Seconds of the network before and after.
+    pub seconds: [f64; 2],
+    /// Distinct problems of the network, and how many of them were measured now.
+    pub problems: [usize; 2],
+    /// Choices that were predicted, and measured.
+    pub choices: [usize; 2],
+}
+
+/// Searches for a schedule of a graph whose input shapes are all known. `weights` are packed for the proof; the pool
+/// has the machine's number of threads.
+///
+/// The result is never slower than the default within what a few runs can tell: a choice that is not faster in its place is
+/// given up, and all of them where the network is not.
+///
+/// # Errors
+/// [`PlanError`].
+pub fn search(
+    graph: &Graph,
+    (cpu, pool): (&Cpu, &Arc<Pool>),
+    weights: &Weights,
+    budget: &Budget<'_>,
+    store: &mut Store,
+) -> Result<Tuned, PlanError> {
+    let until = Instant::now() + budget.time.mul_f64(EXPLORING);
+    let questions = survey(graph, &Schedule::default(), cpu)?.questions;
+    let mut bench = Bench::new(cpu, Arc::clone(pool));
+    let machine = store.machine(|| bench.machine());
+    let found = explore::explore(&questions, (cpu, &machine), &mut bench, budget, until, store);
+    assemble::layouts(graph, cpu, &questions, &found, &mut bench, store)?;
+    // The room of the bench goes before the plans come.
+    drop(bench);
+    let proof = prove::Proof { graph, cpu, pool, weights, time: budget.time.mul_f64(1.0 - EXPLORING) };
+    let (schedule, changed, seconds) = proof.run(&questions, store)?;
+    Ok(Tuned { schedule, changed, seconds, problems: found.problems, choices: found.choices })
+}
+
+/// The part of a budget for measuring problems; the rest is for the proof.
+const EXPLORING: f64 = 0.75;
+
+#[cfg(test)]
+mod tests;

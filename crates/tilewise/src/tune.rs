@@ -1,0 +1,37 @@
+//! Tuning: a schedule for a model on this machine, searched by prediction and measurement.
+
+use std::path::PathBuf;
+
+use tilewise_engine::Schedule;
+use tilewise_engine::schedule::{Budget, Store, Tuned, search};
+
+use crate::{Error, Model, Options, options};
+
+/// What tuning found, and what became of it.
+pub struct Tuning {
+    /// What was found.
+    pub tuned: Tuned,
+    /// Every choice of the tuned network: what can be carried to another place.
+    pub schedule: Schedule,
+    /// The file that results are kept in, where the options name a store.
+    pub kept: Option<PathBuf>,
+    /// Why they could not be kept, where that is so.
+    pub lost: Option<std::io::Error>,
+}
+
+/// Searches for a faster schedule of a model for input shapes, one a [`Model::inputs`], within a budget. What is measured
+/// goes to the store of the options at once; what it knows already is not measured again. The schedule of the options
+/// has no say.
+///
+/// # Errors
+/// [`Error::Graph`] and [`Error::Plan`].
+pub fn tune(model: &Model, shapes: &[&[usize]], options: &Options, budget: &Budget<'_>) -> Result<Tuning, Error> {
+    let cpu = options.cpu();
+    let mut store = options.store.as_ref().map_or_else(|| Store::in_memory(&cpu), |folder| Store::open(folder, &cpu));
+    let named: Vec<(&str, &[usize])> = model.inputs().map(|(name, _)| name).zip(shapes.iter().copied()).collect();
+    let graph = model.specialized(&named)?;
+    let pool = options::pool(cpu.cores);
+    let tuned = search(&graph, (&cpu, &pool), model.weights(), budget, &mut store)?;
+    let schedule = tilewise_engine::plan::survey(&graph, &tuned.schedule, &cpu)?.schedule;
+    Ok(Tuning { tuned, schedule, kept: store.path().map(Into::into), lost: store.into_error() })
+}
