@@ -7,6 +7,7 @@ mod explain;
 mod infer;
 mod inspect;
 mod kernels;
+mod ladder;
 mod machine;
 mod passes;
 mod run;
@@ -33,6 +34,8 @@ pub(crate) enum Verb {
     Explain(explain::Explain),
     /// The published networks: what there is, what they cost, and any of them as an ONNX file
     Zoo(zoo::Zoo),
+    /// Run the classic steps from a naive loop to a tuned kernel, each checked and timed on this machine
+    Ladder(ladder::Climb),
     /// Measure the ceilings of this machine
     Machine(machine::Machine),
     /// List the kernels
@@ -53,6 +56,7 @@ impl Verb {
             Verb::Compare(verb) => verb.run(),
             Verb::Explain(verb) => verb.run(),
             Verb::Zoo(verb) => verb.run(),
+            Verb::Ladder(verb) => verb.run(),
             Verb::Machine(verb) => verb.run(),
             Verb::Kernels(verb) => verb.run(),
             Verb::Passes(verb) => verb.run(),
