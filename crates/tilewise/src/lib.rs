@@ -29,6 +29,7 @@ mod inspect;
 mod model;
 mod options;
 mod pipeline;
+pub mod predict;
 mod session;
 pub mod zoo;
 

@@ -10,6 +10,7 @@ mod kernels;
 mod ladder;
 mod machine;
 mod passes;
+mod predict;
 mod run;
 mod zoo;
 
@@ -36,6 +37,8 @@ pub(crate) enum Verb {
     Zoo(zoo::Zoo),
     /// Run the classic steps from a naive loop to a tuned kernel, each checked and timed on this machine
     Ladder(ladder::Climb),
+    /// Say what a network would cost on another machine, and how well this one is predicted
+    Predict(predict::Predict),
     /// Measure the ceilings of this machine
     Machine(machine::Machine),
     /// List the kernels
@@ -57,6 +60,7 @@ impl Verb {
             Verb::Explain(verb) => verb.run(),
             Verb::Zoo(verb) => verb.run(),
             Verb::Ladder(verb) => verb.run(),
+            Verb::Predict(verb) => verb.run(),
             Verb::Machine(verb) => verb.run(),
             Verb::Kernels(verb) => verb.run(),
             Verb::Passes(verb) => verb.run(),
