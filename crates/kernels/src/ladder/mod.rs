@@ -57,13 +57,22 @@ struct Rung<P: 'static> {
     build: fn(&P, &Cpu) -> Option<Built>,
 }
 
+/// Fills the output.
+type Run = Box<dyn FnMut(&mut [f32], &Pool)>;
+
+/// Brings an output into the order of the reference.
+type Plain = Box<dyn Fn(&[f32]) -> Vec<f32>>;
+
+/// A rung on a machine, timed and checked.
+type Climb = Box<dyn Fn(&Setting<'_>) -> Option<Climbed>>;
+
 /// A rung with its operands.
 struct Built {
     /// The output, as the rung leaves it.
     y: AlignedBuffer,
-    run: Box<dyn FnMut(&mut [f32], &Pool)>,
+    run: Run,
     /// The output in the order of the reference.
-    plain: Box<dyn Fn(&[f32]) -> Vec<f32>>,
+    plain: Plain,
 }
 
 impl Built {
@@ -180,7 +189,7 @@ pub struct Ready {
     pub problem: String,
     /// Multiply-adds of what is computed, by its definition: a method that needs fewer shows a higher rate.
     pub macs: u64,
-    climb: Box<dyn Fn(&Setting<'_>) -> Option<Climbed>>,
+    climb: Climb,
 }
 
 impl Ready {

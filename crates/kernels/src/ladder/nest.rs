@@ -93,10 +93,10 @@ impl Traffic {
         }
     }
 
-    /// Arrays of `floats` elements in all that come from memory, or go there: every level serves them once.
+    /// Arrays of `floats` elements in all that come from memory, or go there: every level serves them once, and nothing
+    /// of them has to stay.
     pub(super) fn first(floats: usize) -> Traffic {
-        let bytes = floats as f64 * F32;
-        Traffic { served: [bytes; 4], working_set: bytes }
+        Traffic { served: [floats as f64 * F32; 4], working_set: 0.0 }
     }
 
     /// A pass over arrays of `floats` elements in all that were just made, or will be read at once: they come from the
@@ -104,7 +104,7 @@ impl Traffic {
     pub(super) fn again(floats: usize, cpu: &Cpu) -> Traffic {
         let mut traffic = Traffic::first(floats);
         for (level, cache) in [cpu.l1d, cpu.l2, cpu.l3].into_iter().enumerate() {
-            if traffic.working_set <= cache.size as f64 {
+            if traffic.served[0] <= cache.size as f64 {
                 traffic.served[level + 1] = 0.0;
             }
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// A convolution: input channels, pixels a side, output channels, kernel, stride, groups.
-const CONVOLUTIONS: [[usize; 6]; 33] = [
+const CONVOLUTIONS: [[usize; 6]; 36] = [
     [3, 200, 32, 7, 2, 1],
     [3, 160, 24, 3, 2, 1],
     [3, 120, 64, 3, 1, 1],
@@ -37,18 +37,23 @@ const CONVOLUTIONS: [[usize; 6]; 33] = [
     [256, 30, 512, 1, 2, 1],
     [512, 14, 960, 1, 2, 1],
     [120, 28, 120, 3, 1, 3],
+    [960, 1, 240, 1, 1, 1],
+    [240, 1, 960, 1, 1, 1],
+    [64, 1, 24, 1, 1, 1],
 ];
 
 /// A fully connected layer: inputs and outputs.
 const PRODUCTS: [[usize; 2]; 4] = [[512, 1000], [1280, 1000], [2048, 1000], [4000, 4000]];
 
 /// Other layers, by what they read `[channels, pixels]` and their text.
-const OTHERS: [(usize, usize, &str); 12] = [
+const OTHERS: [(usize, usize, &str); 15] = [
     (64, 110, "MaxPool(IN) kernel_shape=[3,3] strides=[2,2] pads=[1,1,1,1]"),
     (192, 28, "MaxPool(IN) kernel_shape=[3,3] pads=[1,1,1,1]"),
     (256, 30, "MaxPool(IN) kernel_shape=[2,2] strides=[2,2]"),
     (288, 30, "AveragePool(IN) kernel_shape=[3,3] pads=[1,1,1,1]"),
     (512, 7, "GlobalAveragePool(IN)"),
+    (480, 14, "GlobalAveragePool(IN)"),
+    (64, 60, "GlobalAveragePool(IN)"),
     (1280, 7, "GlobalAveragePool(IN)"),
     (256, 60, "Add(IN, IN)"),
     (480, 28, "Mul(IN, IN)"),
@@ -56,6 +61,7 @@ const OTHERS: [(usize, usize, &str); 12] = [
     (240, 28, "Sigmoid(IN)"),
     (96, 50, "LRN(IN) size=5"),
     (250, 2, "Softmax(IN) axis=1"),
+    (24, 120, "Softmax(IN) axis=3"),
 ];
 
 /// All of them as one network, in the text form of graphs. Every layer reads an input of its own size and is an output.

@@ -171,7 +171,13 @@ pub fn why(machine: &Machine, predictions: &[Prediction], batch: usize) -> Strin
         }
         (Bound::Dispatch, _) => format!("starting {} layers takes longer than computing them", predictions.len()),
     };
-    let verdict = if share >= 50.0 { "good" } else if share >= 20.0 { "fair" } else { "poor" };
+    let verdict = if share >= 50.0 {
+        "good"
+    } else if share >= 20.0 {
+        "fair"
+    } else {
+        "poor"
+    };
     format!(
         "{} is {verdict} here at batch {batch}: {share:.1} % of its peak; {reason} ({:.0} % of the time)",
         machine.name,

@@ -83,8 +83,8 @@ impl Here {
         let times = times(&mut session, &views, Duration::from_secs(1))?;
         let counted = self.count(&model, &mut session, &views)?;
         let mut ratios: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        for ((kernel, prediction), measured) in counted.into_iter().zip(times) {
-            ratios.entry(kernel).or_default().push(measured / prediction.expected);
+        for ((family, prediction), measured) in counted.into_iter().zip(times) {
+            ratios.entry(family).or_default().push(measured / prediction.expected);
         }
         self.factors = ratios.into_iter().map(|(family, ratios)| (family, stats::quantile(&ratios, 0.5))).collect();
         Ok(())
@@ -132,7 +132,8 @@ impl Here {
         let traffic = from_weights + from_others;
         let ideal = 2.0 * step.macs as f64 / self.machine.peak();
         let convs: Vec<Conv2d> = mine.iter().filter_map(|layer| layer.conv).collect();
-        let compute = self.cycles(step.kernel, &convs).map_or(ideal, |cycles| cycles / self.clock / self.cpu.cores as f64);
+        let compute =
+            self.cycles(step.kernel, &convs).map_or(ideal, |cycles| cycles / self.clock / self.cpu.cores as f64);
         let factor = self.factors.get(family(step.kernel)).copied().unwrap_or(1.0);
         let bound = match () {
             () if compute >= traffic && ideal < compute / 2.0 => Bound::Shape,
@@ -215,4 +216,25 @@ pub fn times(session: &mut Session, inputs: &[View<'_>], time: Duration) -> Resu
         runs += 1;
     }
     Ok(best)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_of_a_plan_is_predicted() {
+        let here = Here::measure(&Options { threads: Some(1), ..Options::default() }).unwrap();
+        let model = Model::zoo("lenet-5", 7).unwrap();
+        let inputs = zeros(&model).unwrap();
+        let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
+        let mut session = model.session(Options { threads: Some(1), ..Options::default() });
+        let predicted = here.predict(&model, &mut session, &views).unwrap();
+        let measured = times(&mut session, &views, Duration::ZERO).unwrap();
+        assert_eq!(predicted.len(), measured.len());
+        let bad: Vec<_> = predicted.iter().filter(|p| !(p.expected > 0.0 && p.floor > 0.0 && p.joules > 0.0)).collect();
+        assert!(bad.is_empty(), "{bad:#?}");
+        assert!(here.factors.len() > 8, "{:?}", here.factors);
+    }
 }

@@ -65,7 +65,8 @@ pub fn layers(graph: &Graph) -> Result<Vec<Layer>, Error> {
 fn layer(graph: &Graph, node: &Node) -> Layer {
     let ty = |id: ValueId| &graph.value(id).ty;
     let elements = |id: ValueId| ty(id).numel().unwrap_or(0) as f64;
-    let args: Vec<Option<Arg<'_>>> = node.inputs.iter().map(|id| id.map(|id| Arg { ty: ty(id), value: None })).collect();
+    let args: Vec<Option<Arg<'_>>> =
+        node.inputs.iter().map(|id| id.map(|id| Arg { ty: ty(id), value: None })).collect();
     let outputs: Vec<ValueType> = node.outputs.iter().map(|&id| ty(id).clone()).collect();
     let (constants, inputs): (Vec<ValueId>, Vec<ValueId>) =
         node.inputs.iter().flatten().partition(|&&id| graph.constant(id).is_some());
@@ -149,7 +150,8 @@ mod tests {
             y5 = Gemm(y4, e) transB=1
             output y5";
         let graph: Graph = text.parse().unwrap();
-        let found: Vec<_> = layers(&graph).unwrap().into_iter().map(|l| (l.name, l.products, l.macs, l.weights)).collect();
+        let found: Vec<_> =
+            layers(&graph).unwrap().into_iter().map(|l| (l.name, l.products, l.macs, l.weights)).collect();
         let products = |count, m, n, k| Some(Products { count, m, n, k });
         let expected = [
             ("y1".to_owned(), products(6, 32, 1, 9), 1728.0, 54.0),

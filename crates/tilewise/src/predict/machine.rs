@@ -132,7 +132,9 @@ impl Machine {
         let rates = self.levels.iter().flat_map(|level| [level.bytes, level.gb_per_s]);
         let all_positive = rates.chain(self.peaks_gops.values().copied()).all(|x| x > 0.0 && x.is_finite());
         let shape = match &self.compute {
-            Compute::Cpu { efficiency } => [efficiency.dense, efficiency.depthwise].iter().all(|e| *e > 0.0 && *e <= 1.0),
+            Compute::Cpu { efficiency } => {
+                [efficiency.dense, efficiency.depthwise].iter().all(|e| *e > 0.0 && *e <= 1.0)
+            }
             Compute::Systolic(array) => array.rows > 0 && array.columns > 0 && array.clock_ghz > 0.0,
             Compute::Gpu { units, tile, efficiency } => {
                 *units > 0 && tile[0] > 0 && tile[1] > 0 && *efficiency > 0.0 && *efficiency <= 1.0

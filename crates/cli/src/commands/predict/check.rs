@@ -171,8 +171,10 @@ fn rows(networks: &[Network]) -> Vec<Vec<String>> {
     let row = |network: &Network| {
         let total = &network.total;
         let percent = |error: f64| format!("{:.1} %", 100.0 * error);
-        let head = [total.name.clone(), format!("{:.3}", total.measured * 1e3), format!("{:.3}", total.predicted * 1e3)];
-        let errors = [format!("{:+.1} %", 100.0 * total.error()), percent(network.error(0.5)), percent(network.error(0.9))];
+        let head =
+            [total.name.clone(), format!("{:.3}", total.measured * 1e3), format!("{:.3}", total.predicted * 1e3)];
+        let errors =
+            [format!("{:+.1} %", 100.0 * total.error()), percent(network.error(0.5)), percent(network.error(0.9))];
         head.into_iter().chain(errors).collect()
     };
     networks.iter().map(row).collect()

@@ -86,7 +86,8 @@ impl Predict {
     fn here(&self, model: &Model) -> Result<Outcome> {
         let here = Here::measure(&self.run.options()?)?;
         let mut session = self.run.session(model)?;
-        let layers = self.with_inputs(model, &mut session, |session, views| Ok(here.predict(model, session, views)?))?;
+        let layers =
+            self.with_inputs(model, &mut session, |session, views| Ok(here.predict(model, session, views)?))?;
         let why = why(&here.machine, &layers, self.run.batch);
         Ok(Outcome { machine: here.machine, layers, why })
     }

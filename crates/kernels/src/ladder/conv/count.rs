@@ -111,10 +111,9 @@ fn transformed(p: &Conv2d, [m, n]: [usize; 2], row: &ConvKernel, cpu: &Cpu) -> O
     let readings = |cache: usize| if weights * 4 > cache { squares.div_ceil(block) } else { 1 };
     products.served[2] = (weights * 4 * readings(cpu.l2.size)) as f64;
     products.served[3] = (weights * 4 * readings(cpu.l3.size)) as f64;
-    let working_set = products.working_set;
     let mut all = products.then(Traffic::first(image));
     all.served[..2].iter_mut().for_each(|bytes| *bytes += (values * 4) as f64);
-    Some(Traffic { working_set, ..all })
+    Some(all)
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub(super) static RUNGS: &[Rung<Product>] = &[
                  each value.",
         of: &PRODUCT,
         traffic: |p, cpu| Some(nest(p, loops([(I, 1), (J, 1), (K, 1)]), 0).traffic(cpu)),
-        build: |p, _| Some(plain_rung(p, |p, a, b, c| plain::naive(p, a, b, c))),
+        build: |p, _| Some(plain_rung(p, plain::naive)),
     },
     Rung {
         name: "blocked",
