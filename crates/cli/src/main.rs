@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod output;
+mod page;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! The command line as its users meet it: exit codes, what is printed, and what goes wrong in one line.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod cost;
 mod infer;
 mod profile;
 mod run;

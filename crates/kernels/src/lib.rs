@@ -11,6 +11,7 @@ mod cpu;
 pub mod eltwise;
 pub mod gemm;
 mod isa;
+pub mod ladder;
 mod math;
 pub mod measure;
 pub mod movement;

@@ -68,7 +68,8 @@ impl SimdOp for Read<'_> {
     }
 }
 
-fn dispatch<O: SimdOp>(tier: Tier, op: O) -> Option<O::Output> {
+/// Runs `op` on a tier, where the machine has it.
+pub(crate) fn dispatch<O: SimdOp>(tier: Tier, op: O) -> Option<O::Output> {
     match tier {
         Tier::Scalar => Scalar::get().map(|isa| isa.dispatch(op)),
         Tier::Avx2 => Avx2::get().map(|isa| isa.dispatch(op)),

@@ -32,6 +32,7 @@ mod model;
 mod options;
 mod pipeline;
 mod powercap;
+pub mod predict;
 mod profile;
 mod session;
 mod timing;

@@ -7,8 +7,10 @@ mod explain;
 mod infer;
 mod inspect;
 mod kernels;
+mod ladder;
 mod machine;
 mod passes;
+mod predict;
 mod profile;
 mod run;
 mod tune;
@@ -39,6 +41,10 @@ pub(crate) enum Verb {
     Explain(explain::Explain),
     /// The published networks: what there is, what they cost, and any of them as an ONNX file
     Zoo(zoo::Zoo),
+    /// Run the classic steps from a naive loop to a tuned kernel, each checked and timed on this machine
+    Ladder(ladder::Climb),
+    /// Say what a network would cost on another machine, and how well this one is predicted
+    Predict(predict::Predict),
     /// Measure the ceilings of this machine
     Machine(machine::Machine),
     /// List the kernels
@@ -61,6 +67,8 @@ impl Verb {
             Verb::Tune(verb) => verb.run(),
             Verb::Explain(verb) => verb.run(),
             Verb::Zoo(verb) => verb.run(),
+            Verb::Ladder(verb) => verb.run(),
+            Verb::Predict(verb) => verb.run(),
             Verb::Machine(verb) => verb.run(),
             Verb::Kernels(verb) => verb.run(),
             Verb::Passes(verb) => verb.run(),

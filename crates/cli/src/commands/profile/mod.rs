@@ -93,7 +93,7 @@ impl ProfileVerb {
         }
         let notes = OutputArgs { json: false, output: None, quiet: self.quiet, verbose: self.verbose };
         let model = self.model.load(&notes)?;
-        let mut session = self.run.session(&model)?;
+        let mut session = self.run.session(&model, &notes)?;
         let shapes = self.run.shapes(&model)?;
         let inputs = filled(&model, &shapes, Fill::Random, self.model.seed)?;
         let views: Vec<View<'_>> = inputs.iter().map(|tensor| tensor.view()).collect();

@@ -1,0 +1,176 @@
+//! Self-contained pages: tables and charts as HTML and SVG, without a script and without a network.
+
+/// A page with its own style, light or dark as the reader's system is.
+pub(crate) fn page(title: &str, body: &str) -> String {
+    let title = escaped(title);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>tilewise: {title}</title>\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+             <h1>{title}</h1>\n{body}</body>\n</html>\n"
+    )
+}
+
+const STYLE: &str = "\
+:root { color-scheme: light dark; --bar: light-dark(#2a6fb0, #6cb0f0); --ink: light-dark(#222, #ddd);
+  --line: light-dark(#bbb, #555); --mark: light-dark(#b03a2a, #f0907c); --back: light-dark(#fff, #181a1d); }
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--back); margin: 2rem auto;
+  max-width: 88rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+td.words { text-align: left; white-space: normal; min-width: 22rem; }
+svg { max-width: 100%; height: auto; display: block; margin: .8rem 0; }
+svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
+.bar { fill: var(--bar); } .dot { fill: var(--bar); fill-opacity: .55; }
+.axis { stroke: var(--line); } .mark { stroke: var(--mark); stroke-dasharray: 5 4; }
+";
+
+/// A heading.
+pub(crate) fn section(title: &str) -> String {
+    format!("<h2>{}</h2>\n", escaped(title))
+}
+
+/// A paragraph of plain text.
+pub(crate) fn paragraph(text: &str) -> String {
+    format!("<p>{}</p>\n", escaped(text))
+}
+
+/// A table; cells of more than 40 characters are set as running text.
+pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let heads: String = heads.iter().map(|head| format!("<th scope=\"col\">{}</th>", escaped(head))).collect();
+    let cell = |cell: &String| {
+        let class = if cell.chars().count() > 40 { " class=\"words\"" } else { "" };
+        format!("<td{class}>{}</td>", escaped(cell))
+    };
+    let row = |row: &Vec<String>| format!("<tr>{}</tr>\n", row.iter().map(cell).collect::<String>());
+    let rows: String = rows.iter().map(row).collect();
+    format!(
+        "<div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n\
+             </table></div>\n"
+    )
+}
+
+/// One bar of a chart.
+pub(crate) struct Bar {
+    /// What it stands for.
+    pub(crate) name: String,
+    /// Its length.
+    pub(crate) value: f64,
+    /// The value in words.
+    pub(crate) label: String,
+}
+
+/// Lying bars from zero on, with a line at a value that they are held against.
+pub(crate) fn bars(bars: &[Bar], (mark, what): (f64, &str)) -> String {
+    let ([left, long], [row, high]) = ([150.0, 560.0], [26.0, 18.0]);
+    let most = bars.iter().map(|bar| bar.value).fold(mark, f64::max);
+    let x = |value: f64| left + long * value / most;
+    let bottom = row * bars.len() as f64;
+    let mut svg = String::new();
+    for (at, bar) in bars.iter().enumerate() {
+        let top = row * at as f64 + 4.0;
+        let (name, label, end) = (escaped(&bar.name), escaped(&bar.label), x(bar.value));
+        svg += &format!("<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{name}</text>", left - 8.0, top + 14.0);
+        svg +=
+            &format!("<rect class=\"bar\" x=\"{left}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{high}\"/>", end - left);
+        svg += &format!("<text x=\"{:.1}\" y=\"{:.1}\">{label}</text>\n", end + 8.0, top + 14.0);
+    }
+    let at = x(mark);
+    svg += &format!("<line class=\"mark\" x1=\"{at:.1}\" y1=\"0\" x2=\"{at:.1}\" y2=\"{bottom:.1}\"/>");
+    svg += &format!("<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>", bottom + 16.0, escaped(what));
+    figure([left + long + 220.0, bottom + 24.0], &svg)
+}
+
+/// One dot of a chart.
+pub(crate) struct Dot {
+    /// Where it stands; both are positive.
+    pub(crate) at: [f64; 2],
+    /// What a pointer on it is told.
+    pub(crate) name: String,
+}
+
+/// Dots over two logarithmic axes, with the line on which both are equal where they have one unit.
+pub(crate) fn dots(dots: &[Dot], titles: [&str; 2], same_unit: bool) -> String {
+    let ([left, top], side) = ([70.0, 10.0], 420.0);
+    let decades = |axis: usize| {
+        let logs = dots.iter().map(|dot| dot.at[axis].log10());
+        let (low, high) = logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+        (low.floor(), high.ceil().max(low.floor() + 1.0))
+    };
+    let ranges = [decades(0), decades(1)];
+    let place = |axis: usize, log: f64| {
+        let (low, high) = ranges[axis];
+        let along = side * (log - low) / (high - low);
+        if axis == 0 { left + along } else { top + side - along }
+    };
+    let mut svg = String::new();
+    for (axis, (low, high)) in ranges.into_iter().enumerate() {
+        for decade in low as i32..=high as i32 {
+            let (at, name) = (place(axis, f64::from(decade)), format!("1e{decade}"));
+            let (line, x, y, anchor) = match axis {
+                0 => ([at, top, at, top + side], at, top + side + 16.0, "middle"),
+                _ => ([left, at, left + side, at], left - 6.0, at + 4.0, "end"),
+            };
+            let [x1, y1, x2, y2] = line;
+            svg += &format!("<line class=\"axis\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>");
+            svg += &format!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{name}</text>\n");
+        }
+    }
+    if same_unit {
+        let (low, high) = (ranges[0].0.max(ranges[1].0), ranges[0].1.min(ranges[1].1));
+        let [x1, x2, y1, y2] = [place(0, low), place(0, high), place(1, low), place(1, high)];
+        svg += &format!("<line class=\"mark\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>\n");
+    }
+    for dot in dots {
+        let [x, y] = [0, 1].map(|axis| place(axis, dot.at[axis].log10()));
+        let name = escaped(&dot.name);
+        svg += &format!("<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"><title>{name}</title></circle>\n");
+    }
+    let [across, up] = titles.map(escaped);
+    let (middle, bottom) = (left + side / 2.0, top + side + 36.0);
+    svg += &format!("<text x=\"{middle:.0}\" y=\"{bottom:.0}\" text-anchor=\"middle\">{across}</text>");
+    svg += &format!(
+        "<text transform=\"translate(16 {:.0}) rotate(-90)\" text-anchor=\"middle\">{up}</text>",
+        top + side / 2.0
+    );
+    figure([left + side + 20.0, bottom + 8.0], &svg)
+}
+
+fn figure([width, height]: [f64; 2], svg: &str) -> String {
+    format!(
+        "<svg viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">\n{svg}\n</svg>\n"
+    )
+}
+
+/// Text as HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_and_bars_are_in_proportion() {
+        assert!(page("a<b", &paragraph("x & \"y\"")).contains("<p>x &amp; &quot;y&quot;</p>"));
+        let bar = |value| Bar { name: "<n>".into(), value, label: String::new() };
+        let svg = bars(&[bar(1.0), bar(4.0)], (8.0, "peak"));
+        assert!(
+            svg.contains("&lt;n&gt;") && svg.contains("width=\"70.0\"") && svg.contains("width=\"280.0\""),
+            "{svg}"
+        );
+        assert!(svg.contains("x1=\"710.0\""), "{svg}");
+    }
+
+    #[test]
+    fn dots_stand_by_their_logarithms() {
+        let dot = |x, y| Dot { at: [x, y], name: "d".into() };
+        let svg = dots(&[dot(1.0, 1.0), dot(10.0, 100.0)], ["x", "y"], true);
+        // One decade across 420 units, two decades up.
+        assert!(svg.contains("cx=\"70.0\" cy=\"430.0\"") && svg.contains("cx=\"490.0\" cy=\"10.0\""), "{svg}");
+        assert!(svg.contains("class=\"mark\" x1=\"70.0\" y1=\"430.0\" x2=\"490.0\" y2=\"220.0\""), "{svg}");
+    }
+}
