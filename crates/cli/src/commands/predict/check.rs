@@ -127,11 +127,13 @@ struct Correlation {
 fn correlations(points: &[Point]) -> [Correlation; 3] {
     let points: Vec<&Point> = points.iter().filter(|p| p.flops > 0.0).collect();
     let measured: Vec<f64> = points.iter().map(|p| p.measured).collect();
-    let against: [(&str, fn(&Point) -> f64); 3] =
-        [("operations", |p| p.flops), ("bytes", |p| p.bytes), ("prediction", |p| p.predicted)];
-    against.map(|(of, get)| {
-        let values: Vec<f64> = points.iter().map(|p| get(p)).collect();
-        Correlation { of, pearson: pearson_of_logs(&values, &measured), spearman: spearman(&values, &measured) }
+    let column = |get: fn(&Point) -> f64| points.iter().map(|p| get(p)).collect::<Vec<f64>>();
+    let against =
+        [("operations", column(|p| p.flops)), ("bytes", column(|p| p.bytes)), ("prediction", column(|p| p.predicted))];
+    against.map(|(of, values)| Correlation {
+        of,
+        pearson: pearson_of_logs(&values, &measured),
+        spearman: spearman(&values, &measured),
     })
 }
 
