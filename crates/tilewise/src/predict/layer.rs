@@ -120,11 +120,10 @@ fn conv(graph: &Graph, node: &Node) -> Option<Conv2d> {
 
 /// The product of a fully connected layer, or the products of a batch.
 fn product(graph: &Graph, node: &Node) -> Option<Products> {
-    let transposed = match &node.op {
-        Op::Gemm(op) => op.transA,
-        op if op.name() == "MatMul" => false,
-        _ => return None,
-    };
+    if !["Gemm", "MatMul"].contains(&node.op.name()) {
+        return None;
+    }
+    let transposed = if let Op::Gemm(op) = &node.op { op.transA } else { false };
     let left = graph.value((*node.inputs.first()?)?).ty.known_shape()?;
     let output = graph.value(*node.outputs.first()?).ty.known_shape()?;
     let (&[.., rows, columns], &[.., m, n]) = (&left[..], &output[..]) else { return None };
