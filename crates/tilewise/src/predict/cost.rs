@@ -260,6 +260,6 @@ mod tests {
         // 12.9 GB of weights come through all four levels.
         let [one] = &predict(&stack(1, 57_000, 1), &phone)[..] else { panic!("one layer") };
         assert!(one.bound == Bound::Weights && one.joules > 57_000f64.powi(2) * 4.0 * 181e-12, "{one:?}");
-        assert!(why(&phone, &[one.clone()], 1).contains("weights"));
+        assert!(why(&phone, std::slice::from_ref(one), 1).contains("weights"));
     }
 }
