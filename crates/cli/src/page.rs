@@ -23,7 +23,7 @@ th:first-child, td:first-child { text-align: left; }
 td.words { text-align: left; white-space: normal; min-width: 22rem; }
 svg { max-width: 100%; height: auto; display: block; margin: .8rem 0; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
-.bar { fill: var(--bar); } .dot { fill: var(--bar); fill-opacity: .55; }
+.bar { fill: var(--bar); } circle { fill: var(--bar); fill-opacity: .55; r: 4px; }
 .axis { stroke: var(--line); } .mark { stroke: var(--mark); stroke-dasharray: 5 4; }
 ";
 
@@ -126,7 +126,7 @@ pub(crate) fn dots(dots: &[Dot], titles: [&str; 2], same_unit: bool) -> String {
     for dot in dots {
         let [x, y] = [0, 1].map(|axis| place(axis, dot.at[axis].log10()));
         let name = escaped(&dot.name);
-        svg += &format!("<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\"><title>{name}</title></circle>\n");
+        svg += &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\"><title>{name}</title></circle>\n");
     }
     let [across, up] = titles.map(escaped);
     let (middle, bottom) = (left + side / 2.0, top + side + 36.0);

@@ -104,7 +104,7 @@ fn network(verb: &Predict, here: &Here, model: &Model, name: &str) -> Result<Net
         measured,
     };
     let steps: Vec<Point> = predictions.iter().zip(measured).map(step).collect();
-    let sum = |of: fn(&Point) -> f64| steps.iter().map(of).sum();
+    let sum = |of: Get| steps.iter().map(of).sum();
     let total = Point {
         name: name.to_owned(),
         flops: sum(|p| p.flops),
@@ -123,17 +123,18 @@ struct Correlation {
     spearman: f64,
 }
 
+/// One figure of a point.
+type Get = fn(&Point) -> f64;
+
 /// Over the points that multiply at all.
 fn correlations(points: &[Point]) -> [Correlation; 3] {
     let points: Vec<&Point> = points.iter().filter(|p| p.flops > 0.0).collect();
     let measured: Vec<f64> = points.iter().map(|p| p.measured).collect();
-    let column = |get: fn(&Point) -> f64| points.iter().map(|p| get(p)).collect::<Vec<f64>>();
-    let against =
-        [("operations", column(|p| p.flops)), ("bytes", column(|p| p.bytes)), ("prediction", column(|p| p.predicted))];
-    against.map(|(of, values)| Correlation {
-        of,
-        pearson: pearson_of_logs(&values, &measured),
-        spearman: spearman(&values, &measured),
+    let against: [(&str, Get); 3] =
+        [("operations", |p| p.flops), ("bytes", |p| p.bytes), ("prediction", |p| p.predicted)];
+    against.map(|(of, get)| {
+        let values: Vec<f64> = points.iter().map(|p| get(p)).collect();
+        Correlation { of, pearson: pearson_of_logs(&values, &measured), spearman: spearman(&values, &measured) }
     })
 }
 
@@ -203,21 +204,19 @@ fn text(here: &Here, networks: &[Network]) -> String {
 
 fn html(here: &Here, networks: &[Network]) -> String {
     let steps: Vec<Point> = steps(networks).into_iter().filter(|p| p.flops > 0.0).collect();
-    let chart = |get: fn(&Point) -> f64, title: &str, same_unit: bool| {
-        let dot = |p: &Point| Dot {
-            at: [get(p), p.measured * 1e3],
-            name: format!("{}: {:.4} ms, predicted {:.4} ms", p.name, p.measured * 1e3, p.predicted * 1e3),
-        };
+    let chart = |get: Get, title: &str, same_unit: bool| {
+        let dot =
+            |p: &Point| Dot { at: [get(p), p.measured * 1e3], name: format!("{}: {:.4} ms", p.name, p.measured * 1e3) };
         page::dots(&steps.iter().map(dot).collect::<Vec<_>>(), [title, "measured ms"], same_unit)
     };
     let body = [
         page::paragraph(&here.machine.about),
         page::paragraph(&format!("{} {}", summary(networks), told(networks))),
-        page::section("Operations are a poor predictor of time"),
+        page::section("Operations and time"),
         chart(|p| p.flops, "operations of a layer", false),
-        page::section("So are bytes"),
+        page::section("Bytes and time"),
         chart(|p| p.bytes, "bytes of a layer", false),
-        page::section("What the prediction makes of both"),
+        page::section("Prediction and time"),
         chart(|p| p.predicted * 1e3, "predicted ms", true),
         page::section("Networks"),
         page::table(&HEADS.map(|(head, _)| head), &rows(networks)),
