@@ -22,7 +22,7 @@ pub(crate) struct Climb {
     /// Which ladder; without it, all
     #[arg(value_parser = PossibleValuesParser::new(LADDERS.iter().map(|ladder| ladder.name)))]
     ladder: Option<String>,
-    /// The size: N or MxNxK for gemm, CHANNELSxPIXELSxKERNEL[xSTRIDE] for the others
+    /// The size: N or MxNxK for gemm, CHANNELSxPIXELSxKERNEL or CHANNELSxPIXELSxKERNELxSTRIDE for the others
     #[arg(long, value_name = "SIZE", value_parser = parse_size, requires = "ladder")]
     size: Option<Size>,
     /// Threads of the engine's kernels; plain rungs have one
