@@ -39,7 +39,7 @@ const TILE_RUNS: usize = 500;
 /// Bytes that clear the caches at most: more would take longer to read than most layers to run.
 const LARGEST_SWEEP: usize = 64 << 20;
 
-/// The constants of a machine, in about 0.3 seconds.
+/// The constants of a machine, in less than half a second.
 pub fn machine(cpu: &Cpu, pool: &Pool) -> Machine {
     let moment = Duration::from_millis(30);
     let read = working_sets(cpu).map(|bytes| 1e9 * read_rate(cpu.tier, pool, bytes, moment));
