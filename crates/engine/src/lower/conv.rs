@@ -2,10 +2,10 @@
 
 use tilewise_graph::ValueId;
 use tilewise_graph::ops;
-use tilewise_kernels::conv::{self, ConvArgs, ConvKernel};
+use tilewise_kernels::conv::{ConvArgs, ConvKernel};
 use tilewise_kernels::{Conv2d, Ctx, Epilogue, Pads};
 
-use super::{Layer, Layout, Lowering, NewStep, fused};
+use super::{Layer, Lowering, NewStep, fused};
 use crate::PlanError;
 use crate::plan::{BufferId, Form};
 use crate::schedule::{Choice, Decision, Problem};
@@ -19,16 +19,12 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
     let asked = if lowering.shape(o.x).len() == 3 { Problem::FlatConv(o.problem) } else { Problem::Conv(o.problem) };
     lowering.ask(layer, None, asked);
     let Some(choice @ Choice::Conv(kernel, blocks)) = lowering.choose(layer, &asked) else { return Ok(false) };
-    let layout = |layout: conv::Layout| match layout {
-        conv::Layout::Nchw => Layout::Plain,
-        conv::Layout::Nchwc => Layout::Blocked,
-    };
     let problem = o.problem;
-    let x = lowering.buffer(o.x, layout(kernel.x))?;
-    let residual = o.residual.map_or(Ok(BufferId::NONE), |id| lowering.buffer(id, layout(kernel.y)))?;
+    let x = lowering.buffer(o.x, kernel.x.into())?;
+    let residual = o.residual.map_or(Ok(BufferId::NONE), |id| lowering.buffer(id, kernel.y.into()))?;
     let [w, bias] = o.constants(lowering, kernel)?;
     let scratch = lowering.scratch((kernel.scratch_len)(&problem, &blocks, lowering.cpu.cores));
-    let y = lowering.make(o.y, layout(kernel.y))?;
+    let y = lowering.make(o.y, kernel.y.into())?;
     lowering.push(NewStep {
         layer,
         with: &[],

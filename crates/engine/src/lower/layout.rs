@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use tilewise_graph::{Constant, GraphError, ValueId};
-use tilewise_kernels::Ctx;
 use tilewise_kernels::movement::{self, Reorder};
+use tilewise_kernels::{Ctx, conv};
 use tilewise_tensor::{AlignedBuffer, TensorError, numel};
 
 use super::{Lowering, Storage};
@@ -19,6 +19,15 @@ pub(crate) enum Layout {
     /// Axes n, c, h, w as `[n][ceil(c / V)][h][w][V]`, where V is the lanes of the machine's tier. The lanes past c
     /// are unspecified.
     Blocked,
+}
+
+impl From<conv::Layout> for Layout {
+    fn from(layout: conv::Layout) -> Self {
+        match layout {
+            conv::Layout::Nchw => Layout::Plain,
+            conv::Layout::Nchwc => Layout::Blocked,
+        }
+    }
 }
 
 impl Lowering<'_> {
@@ -48,8 +57,15 @@ impl Lowering<'_> {
         made_so || self.graph.value(id).ty.known_shape().is_none()
     }
 
-    /// The layout in which a value was made: the one to read it in where that is all the same.
+    /// The layout in which a value was made: the one to read it in where that is all the same. A step that asks follows
+    /// the value.
     pub(crate) fn home(&self, id: ValueId) -> Layout {
+        self.followed.borrow_mut().push(id);
+        self.made_in(id)
+    }
+
+    /// The layout in which a value was made.
+    pub(super) fn made_in(&self, id: ValueId) -> Layout {
         self.home.get(&id).copied().unwrap_or(Layout::Plain)
     }
 
@@ -98,6 +114,7 @@ impl Lowering<'_> {
 
     /// A buffer that holds a value in a layout: one that is there, a constant, or the result of a reorder.
     pub(crate) fn buffer(&mut self, id: ValueId, layout: Layout) -> Result<BufferId, PlanError> {
+        self.flow.reads.push((id, layout));
         if let Some(&buffer) = self.held.get(&(id, layout)) {
             return Ok(buffer);
         }
@@ -209,7 +226,7 @@ fn block(plain: &[usize], stored: &[usize], values: &[f32], packed: &mut [f32]) 
 impl Lowering<'_> {
     /// The value, which exists in its home layout, in the other one.
     fn reordered(&mut self, id: ValueId, layout: Layout) -> Result<BufferId, PlanError> {
-        let from = self.home(id);
+        let from = self.made_in(id);
         let Some(&x) = self.held.get(&(id, from)) else {
             return Err(
                 GraphError::Broken(format!("value '{}' is read before it is made", self.graph.value(id).name)).into()

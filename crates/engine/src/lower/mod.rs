@@ -3,9 +3,13 @@
 //! A file here takes a family of operators, picks kernels for its problem and pushes steps; `layout.rs` keeps track
 //! of which layouts of a value exist and inserts reorders. What has no kernel is interpreted.
 
+mod around;
+mod buffers;
 mod channels;
+mod choices;
 mod conv;
 mod eltwise;
+mod flow;
 mod fused;
 mod gemm;
 mod interpret;
@@ -17,53 +21,26 @@ mod operands;
 mod pool;
 mod resize;
 mod seats;
+mod steps;
 mod transposed;
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tilewise_graph::{Graph, Node, NodeId, Op, ValueId, ops};
-use tilewise_kernels::movement::{Reorder, choose_reorder};
 use tilewise_kernels::reduce::ReduceOp;
-use tilewise_kernels::{Cpu, Ctx, Unary};
-use tilewise_tensor::{AlignedBuffer, DType};
+use tilewise_kernels::{Cpu, Unary};
+use tilewise_tensor::DType;
 
-use crate::plan::{BufferId, Input, Output, Run, Step, StepInfo};
-use crate::schedule::{self, Choice, Decision, Misfit, Problem, Question};
+use crate::plan::{BufferId, Input, Output, Step};
+use crate::schedule::{Misfit, Question};
 use crate::{PlanError, Schedule, Weights};
 
+pub(crate) use buffers::{Buffer, Storage};
+pub(crate) use flow::Flow;
 pub(crate) use layout::Layout;
-
-/// What a buffer is stored in.
-pub(crate) enum Storage {
-    /// The arena.
-    Arena { bytes: usize },
-    /// The arena, for one step.
-    Scratch { bytes: usize },
-    /// Part of another buffer, which was added before.
-    Part { of: BufferId, offset: usize, bytes: usize },
-    /// A constant.
-    Constant(Arc<AlignedBuffer>),
-    /// A tensor whose size the data decide, by number.
-    Dynamic(usize),
-}
-
-/// A buffer with its life: the first and the last step that touch it.
-pub(crate) struct Buffer {
-    pub(crate) storage: Storage,
-    pub(crate) first: usize,
-    pub(crate) last: usize,
-}
-
-impl Buffer {
-    /// Bytes of its own in the arena.
-    pub(crate) fn arena_bytes(&self) -> usize {
-        match self.storage {
-            Storage::Arena { bytes } | Storage::Scratch { bytes } => bytes,
-            Storage::Part { .. } | Storage::Constant(_) | Storage::Dynamic(_) => 0,
-        }
-    }
-}
+pub(crate) use steps::NewStep;
 
 /// A graph as steps and buffers.
 pub(crate) struct Lowered {
@@ -76,6 +53,8 @@ pub(crate) struct Lowered {
     pub(crate) schedule: Schedule,
     /// Every choice that there was to make.
     pub(crate) questions: Vec<Question>,
+    /// In which layouts values pass between the layers.
+    pub(crate) flows: Vec<Flow>,
     /// Entries of the schedule that could not be followed.
     pub(crate) misfits: Vec<Misfit>,
 }
@@ -87,7 +66,7 @@ pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Wei
         cpu,
         schedule,
         weights,
-        names: layer_names(graph),
+        names: choices::layer_names(graph),
         steps: Vec::new(),
         buffers: vec![Buffer { storage: Storage::Arena { bytes: 0 }, first: 0, last: 0 }],
         uses: graph.uses(),
@@ -95,6 +74,9 @@ pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Wei
         seats: seats::seats(graph, cpu.tier.lanes()),
         held: HashMap::new(),
         home: HashMap::new(),
+        flow: Flow::default(),
+        followed: RefCell::default(),
+        flows: Vec::new(),
         dynamic: 0,
         chosen: Schedule::default(),
         questions: Vec::new(),
@@ -108,21 +90,8 @@ pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Wei
     }
     let outputs = lowering.outputs()?;
     lowering.note_strangers();
-    let Lowering { steps, buffers, dynamic, chosen: schedule, questions, misfits, .. } = lowering;
-    Ok(Lowered { steps, buffers, inputs, outputs, dynamic, schedule, questions, misfits })
-}
-
-/// A name for each node, unique in the graph: its own, or that of its first output where several share it.
-fn layer_names(graph: &Graph) -> HashMap<NodeId, String> {
-    let mut count: HashMap<&str, usize> = HashMap::new();
-    for (_, node) in graph.nodes() {
-        *count.entry(&node.name).or_default() += 1;
-    }
-    let name = |node: &Node| match node.outputs.first() {
-        Some(&output) if node.name.is_empty() || count[&*node.name] > 1 => graph.value(output).name.to_string(),
-        _ => node.name.to_string(),
-    };
-    graph.nodes().map(|(id, node)| (id, name(node))).collect()
+    let Lowering { steps, buffers, dynamic, chosen: schedule, questions, flows, misfits, .. } = lowering;
+    Ok(Lowered { steps, buffers, inputs, outputs, dynamic, schedule, questions, flows, misfits })
 }
 
 /// A lowering under way.
@@ -144,6 +113,11 @@ pub(crate) struct Lowering<'a> {
     held: HashMap<(ValueId, Layout), BufferId>,
     /// The layout in which a value was made.
     home: HashMap<ValueId, Layout>,
+    /// What the layer under way has read so far.
+    flow: Flow,
+    /// The values whose layout it asked for.
+    followed: RefCell<Vec<ValueId>>,
+    flows: Vec<Flow>,
     dynamic: usize,
     /// The choices made so far.
     chosen: Schedule,
@@ -163,21 +137,6 @@ impl Layer<'_> {
     pub(crate) fn input(&self, index: usize) -> Option<ValueId> {
         self.node.inputs.get(index).copied().flatten()
     }
-}
-
-/// What a lowering hands over for one step.
-pub(crate) struct NewStep<'a> {
-    pub(crate) layer: Layer<'a>,
-    /// Layers before it that the step computes too.
-    pub(crate) with: &'a [Layer<'a>],
-    pub(crate) op: &'static str,
-    pub(crate) kernel: &'static str,
-    /// What it computes and how, where there is a choice.
-    pub(crate) decision: Option<Decision>,
-    pub(crate) macs: u64,
-    pub(crate) reads: &'a [BufferId],
-    pub(crate) writes: &'a [BufferId],
-    pub(crate) run: Run,
 }
 
 impl<'a> Lowering<'a> {
@@ -202,6 +161,7 @@ impl<'a> Lowering<'a> {
             let buffer = self.buffer(*id, Layout::Plain)?;
             outputs.push(Output { name: Arc::clone(name), dtype: ty.dtype, shape, buffer });
         }
+        self.note_flow();
         let end = self.steps.len();
         for output in &outputs {
             self.touch(output.buffer, end);
@@ -218,7 +178,12 @@ impl<'a> Lowering<'a> {
             self.bytes(output, Layout::Plain)?;
         }
         let f32s = values.clone().all(|&value| self.graph.value(value).ty.dtype == DType::F32);
-        if fixed && self.lower(layer, f32s)? { Ok(()) } else { interpret::lower(self, layer) }
+        if !(fixed && self.lower(layer, f32s)?) {
+            interpret::lower(self, layer)?;
+        }
+        self.flow.nodes.push(id);
+        self.note_flow();
+        Ok(())
     }
 
     /// Lowers an operator whose shapes are known; false where it has no kernel, or none for other types than f32.
@@ -327,219 +292,9 @@ impl<'a> Lowering<'a> {
         Ok(true)
     }
 
-    /// The node that alone reads what a layer makes; `None` where several do, or the caller of the run.
-    pub(crate) fn sole_reader(&self, layer: Layer<'_>) -> Option<Layer<'a>> {
-        let &[output] = &*layer.node.outputs else { return None };
-        match self.uses[output.index()][..] {
-            [(id, _)] if !self.graph.is_output(output) => Some(Layer { id, node: self.graph.node(id) }),
-            _ => None,
-        }
-    }
-
-    /// The function that alone reads what a layer makes, with the layer of its node; the identity and the layer itself
-    /// where there is none.
-    pub(crate) fn activation<'l>(&self, layer: Layer<'l>) -> (Unary, Layer<'l>)
-    where
-        'a: 'l,
-    {
-        match self.sole_reader(layer) {
-            Some(Layer { id, node }) if let Op::Unary(op) = &node.op => (op.0, Layer { id, node }),
-            _ => (Unary::Identity, layer),
-        }
-    }
-
-    /// The elements of a constant of integers.
-    pub(crate) fn ints(&self, id: ValueId) -> Option<Vec<i64>> {
-        let tensor = self.graph.constant(id)?.tensor().ok()?;
-        if tensor.dtype() == DType::I32 {
-            return Some(tensor.values::<i32>().ok()?.iter().map(|&x| i64::from(x)).collect());
-        }
-        Some(tensor.values::<i64>().ok()?.into_owned())
-    }
-
-    /// The axes that a constant names among `rank`, in order, each once.
-    pub(crate) fn axes(&self, id: ValueId, rank: usize) -> Option<Vec<usize>> {
-        let axes = self.ints(id)?.into_iter().map(|axis| norm::resolve(axis, rank));
-        let mut axes = axes.collect::<Option<Vec<usize>>>()?;
-        axes.sort_unstable();
-        axes.dedup();
-        Some(axes)
-    }
-
-    /// Bytes of one element of a value.
-    pub(crate) fn element_size(&self, id: ValueId) -> usize {
-        self.graph.value(id).ty.dtype.size()
-    }
-
-    /// Appends a step that changes a value's layout, on behalf of the layer that makes the value.
-    pub(crate) fn push_reorder(&mut self, id: ValueId, reorder: Reorder, [x, y]: [BufferId; 2], run: Run) {
-        let kernel = choose_reorder(self.cpu.tier).id.name;
-        let value = self.graph.value(id);
-        let number = self.steps.len();
-        self.touch(x, number);
-        self.touch(y, number);
-        let info = StepInfo {
-            layer: value.name.to_string(),
-            merged: Vec::new(),
-            reorder: Some(reorder),
-            op: "Reorder",
-            kind: "Reorder".to_owned(),
-            kernel,
-            decision: None,
-            output: value.ty.to_string(),
-            macs: 0,
-            bytes: (self.len(x) + self.len(y)) as u64,
-            operands: self.operands(&[x], &[y]),
-        };
-        self.steps.push(Step { info, run });
-    }
-
-    /// The unique name of a layer.
-    pub(crate) fn name(&self, layer: Layer<'_>) -> &str {
-        &self.names[&layer.id]
-    }
-
     /// An error that names the layer.
     pub(crate) fn fail(&self, layer: Layer<'_>, reason: impl ToString) -> PlanError {
         let (node, op) = (self.name(layer).to_owned(), layer.node.op.name().to_owned());
         PlanError::Node { node, op, reason: reason.to_string() }
-    }
-
-    /// Notes a choice that a layer leaves open; of a pair, `first` is the layer before it.
-    pub(crate) fn ask(&mut self, layer: Layer<'_>, first: Option<Layer<'_>>, problem: Problem) {
-        let question =
-            Question { layer: self.name(layer).to_owned(), first: first.map(|f| self.name(f).to_owned()), problem };
-        self.questions.push(question);
-    }
-
-    /// The choice for a layer's problem: the schedule's where it fits, else the chooser's.
-    pub(crate) fn choose(&mut self, layer: Layer<'_>, problem: &Problem) -> Option<Choice> {
-        self.scheduled(layer, problem).or_else(|| schedule::default(problem, self.cpu))
-    }
-
-    /// The schedule's choice for a layer where it fits the problem; where it does not, that is noted.
-    pub(crate) fn scheduled(&mut self, layer: Layer<'_>, problem: &Problem) -> Option<Choice> {
-        let choice = *self.schedule.get(&self.names[&layer.id])?;
-        match schedule::fits(&choice, problem, self.cpu) {
-            Ok(()) => Some(choice),
-            Err(reason) => {
-                let layer = self.name(layer).to_owned();
-                // A pair's entry is looked at again when its second layer comes by itself.
-                if self.misfits.iter().all(|misfit| misfit.layer != layer) {
-                    self.misfits.push(Misfit { layer, choice: choice.to_string(), reason });
-                }
-                None
-            }
-        }
-    }
-
-    /// Notes the entries of the schedule whose layer has no choice to make.
-    fn note_strangers(&mut self) {
-        let asked = |layer: &str| self.questions.iter().any(|question| question.layer == layer);
-        let strangers = self.schedule.iter().filter(|(layer, _)| !asked(layer));
-        let reason = "the network has no layer of this name that can be chosen for";
-        let misfits: Vec<Misfit> = strangers
-            .map(|(layer, choice)| Misfit { layer: layer.into(), choice: choice.to_string(), reason: reason.into() })
-            .collect();
-        self.misfits.extend(misfits);
-    }
-
-    /// Appends a step, and lets its buffers live until then.
-    pub(crate) fn push(&mut self, new: NewStep<'_>) {
-        let number = self.steps.len();
-        for &buffer in new.reads.iter().chain(new.writes) {
-            self.touch(buffer, number);
-        }
-        let output = new.layer.node.outputs.first().map(|&id| self.graph.value(id).ty.to_string());
-        let bytes = new.reads.iter().chain(new.writes).map(|&id| self.len(id) as u64).sum();
-        let kinds = new.with.iter().chain([&new.layer]).map(|layer| kind::kind(self.graph, layer.node));
-        let mut merged: Vec<String> = new.layer.node.merged.iter().map(ToString::to_string).collect();
-        for layer in new.with {
-            merged.push(self.name(*layer).to_owned());
-            merged.extend(layer.node.merged.iter().map(ToString::to_string));
-        }
-        // The layers of a step are lowered with the first of them.
-        self.absorbed.extend(new.with.iter().map(|layer| layer.id).chain([new.layer.id]));
-        if let Some(decision) = &new.decision {
-            self.chosen.set(&self.names[&new.layer.id], decision.choice);
-        }
-        let info = StepInfo {
-            layer: self.name(new.layer).to_owned(),
-            merged,
-            reorder: None,
-            op: new.op,
-            kind: kinds.collect::<Vec<_>>().join(" + "),
-            kernel: new.kernel,
-            decision: new.decision,
-            output: output.unwrap_or_default(),
-            macs: new.macs,
-            bytes,
-            operands: self.operands(new.reads, new.writes),
-        };
-        self.steps.push(Step { info, run: new.run });
-    }
-
-    /// Appends the step of an operator with one input and one output in f32 that `run` computes with `scratch` more
-    /// values at hand.
-    pub(crate) fn push_map(
-        &mut self,
-        layer: Layer<'_>,
-        kernel: &'static str,
-        [x, y]: [BufferId; 2],
-        scratch: usize,
-        run: impl Fn(&[f32], &mut [f32], Ctx<'_>) + Send + Sync + 'static,
-    ) {
-        let scratch = self.scratch(scratch);
-        self.push(NewStep {
-            layer,
-            with: &[],
-            op: layer.node.op.name(),
-            kernel,
-            decision: None,
-            macs: 0,
-            reads: &[x],
-            writes: &[y, scratch],
-            run: Box::new(move |memory| {
-                let pool = memory.pool;
-                let ([x], [y, scratch]) = memory.split([x], [y, scratch]);
-                run(x, y, Ctx { pool, scratch });
-                Ok(())
-            }),
-        });
-    }
-
-    /// A buffer that lives for the next step only.
-    pub(crate) fn scratch(&mut self, floats: usize) -> BufferId {
-        self.add(Storage::Scratch { bytes: floats.saturating_mul(size_of::<f32>()) })
-    }
-
-    pub(crate) fn add(&mut self, storage: Storage) -> BufferId {
-        let id = BufferId(self.buffers.len() as u32);
-        self.buffers.push(Buffer { storage, first: usize::MAX, last: 0 });
-        id
-    }
-
-    /// True for a buffer that has a planned place in the arena.
-    pub(crate) fn is_in_arena(&self, id: BufferId) -> bool {
-        matches!(self.buffers[id.index()].storage, Storage::Arena { .. } | Storage::Part { .. })
-    }
-
-    /// Bytes of a buffer.
-    fn len(&self, id: BufferId) -> usize {
-        match &self.buffers[id.index()].storage {
-            Storage::Arena { bytes } | Storage::Scratch { bytes } | Storage::Part { bytes, .. } => *bytes,
-            Storage::Constant(constant) => constant.len(),
-            Storage::Dynamic(_) => 0,
-        }
-    }
-
-    /// Lets a buffer live at a step, and with a part the whole.
-    fn touch(&mut self, id: BufferId, step: usize) {
-        let buffer = &mut self.buffers[id.index()];
-        buffer.first = buffer.first.min(step);
-        buffer.last = buffer.last.max(step);
-        if let Storage::Part { of, .. } = buffer.storage {
-            self.touch(of, step);
-        }
     }
 }

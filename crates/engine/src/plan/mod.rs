@@ -13,7 +13,7 @@ use tilewise_kernels::Cpu;
 use tilewise_kernels::movement::Reorder;
 use tilewise_tensor::{AlignedBuffer, DType};
 
-use crate::lower::{self, Lowered};
+use crate::lower::{self, Flow, Lowered};
 use crate::run::Memory;
 use crate::schedule::{Decision, Misfit, Question};
 use crate::{PlanError, RunError, Schedule};
@@ -220,6 +220,8 @@ pub struct Survey {
     pub schedule: Schedule,
     /// The changes of layout between these.
     pub reorders: Vec<Reorder>,
+    /// In which layouts values pass between the layers.
+    pub(crate) flows: Vec<Flow>,
 }
 
 /// What [`compile`] would do with a graph and a schedule, without any weights.
@@ -227,7 +229,7 @@ pub struct Survey {
 /// # Errors
 /// [`PlanError`].
 pub fn survey(graph: &Graph, schedule: &Schedule, cpu: &Cpu) -> Result<Survey, PlanError> {
-    let Lowered { steps, schedule, questions, .. } = lower::lower(graph, schedule, cpu, &Weights::unpacked())?;
+    let Lowered { steps, schedule, questions, flows, .. } = lower::lower(graph, schedule, cpu, &Weights::unpacked())?;
     let reorders = steps.into_iter().filter_map(|step| step.info.reorder).collect();
-    Ok(Survey { questions, schedule, reorders })
+    Ok(Survey { questions, schedule, reorders, flows })
 }

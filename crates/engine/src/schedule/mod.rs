@@ -18,7 +18,7 @@ mod text;
 use std::collections::BTreeMap;
 
 use tilewise_kernels::conv::fused::FusedKernel;
-use tilewise_kernels::conv::{ConvBlocks, ConvKernel};
+use tilewise_kernels::conv::{ConvBlocks, ConvKernel, Layout};
 use tilewise_kernels::gemm::{GemmBlocks, GemmKernel};
 
 pub use cost::{Bound, Machine, Predicted, predict, predict_bytes};
@@ -41,6 +41,14 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// The layouts of the images that it reads and writes, where it has the choice.
+    pub(crate) fn layouts(&self) -> Option<[Layout; 2]> {
+        match self {
+            Choice::Conv(kernel, _) => Some([kernel.x, kernel.y]),
+            Choice::Fused(..) | Choice::Gemm(..) => None,
+        }
+    }
+
     /// The kernel's name.
     pub fn kernel(&self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! A line is one record, appended by one write that begins with the line break: writers at the same time do not mix,
 //! and a line that a kill tore ends where the next one begins. What cannot be read is passed over. The last record of
-//! a key holds. Records of another machine, number of threads or set of kernels are never taken; the choices of another
+//! a key holds: of a layer, of each pair of layouts that its choices read and write. Records of another machine, number of threads or set of kernels are never taken; the choices of another
 //! machine with the same kernels are hints of what to measure.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use tilewise_kernels::Cpu;
 use tilewise_kernels::catalog::catalog;
 
-use super::{Choice, Machine, Problem};
+use super::{Choice, Machine, Problem, Question};
+use crate::Schedule;
 
 /// The file in the store's folder.
 const FILE: &str = "schedules.jsonl";
@@ -22,9 +23,9 @@ const FILE: &str = "schedules.jsonl";
 /// What was measured of a problem.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Record {
-    /// The choice to take. `None` for a pair that is faster as two steps.
-    pub choice: Option<Choice>,
-    /// Seconds that it takes.
+    /// The best choice that reads and writes images in its layouts.
+    pub choice: Choice,
+    /// Seconds that it takes by itself.
     pub seconds: f64,
 }
 
@@ -56,17 +57,33 @@ struct Line {
 #[serde(rename_all = "lowercase")]
 enum Entry {
     Machine(Machine),
-    Layer { problem: String, choice: String, seconds: f64 },
+    Layer {
+        problem: String,
+        choice: String,
+        seconds: f64,
+    },
+    /// The schedule of a network, proven where it runs.
+    Network {
+        network: String,
+        schedule: String,
+    },
 }
 
-/// How the absence of a choice is written.
-const APART: &str = "apart";
+/// The FNV-1a hash of some lines.
+fn hash<L: AsRef<str>>(lines: impl Iterator<Item = L>) -> u64 {
+    let with = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    lines.fold(0xcbf2_9ce4_8422_2325, |hash, line| line.as_ref().bytes().chain([b'\n']).fold(hash, with))
+}
 
-/// A version of the kernels: the FNV-1a hash of this crate's version and the names of the catalog.
+/// A version of the kernels: this crate's version and the names of the catalog.
 fn kernel_set() -> u64 {
-    let names = catalog().map(|id| id.name).chain([env!("CARGO_PKG_VERSION")]);
-    let bytes = names.flat_map(|name| name.bytes().chain([b'\n']));
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    hash(catalog().map(|id| id.name).chain([env!("CARGO_PKG_VERSION")]))
+}
+
+/// What tells a network from others: its questions.
+fn network(questions: &[Question]) -> String {
+    let line = |Question { layer, first, problem }: &Question| format!("{layer} {first:?} {problem}");
+    format!("{:016x}", hash(questions.iter().map(line)))
 }
 
 /// The records of one machine, and the file that they are kept in.
@@ -74,7 +91,8 @@ pub struct Store {
     path: Option<PathBuf>,
     key: Key,
     machine: Option<Machine>,
-    layers: BTreeMap<String, Record>,
+    layers: BTreeMap<String, Vec<Record>>,
+    networks: BTreeMap<String, Schedule>,
     hints: BTreeMap<String, Vec<Choice>>,
     error: Option<io::Error>,
 }
@@ -87,6 +105,7 @@ impl Store {
             key: Key::new(cpu),
             machine: None,
             layers: BTreeMap::new(),
+            networks: BTreeMap::new(),
             hints: BTreeMap::new(),
             error: None,
         }
@@ -107,24 +126,28 @@ impl Store {
     }
 
     fn take(&mut self, Line { key, entry }: Line) {
+        let (here, same_kernels) = (key == self.key, key.kernels == self.key.kernels);
         match entry {
-            Entry::Machine(machine) if key == self.key => self.machine = Some(machine),
-            Entry::Machine(_) => (),
-            Entry::Layer { problem, choice, seconds } => {
-                let choice = match choice.as_str() {
-                    APART => None,
-                    text => match text.parse() {
-                        Ok(choice) => Some(choice),
-                        Err(_) => return,
-                    },
-                };
-                if key == self.key {
-                    self.layers.insert(problem, Record { choice, seconds });
-                } else if let (true, Some(choice)) = (key.kernels == self.key.kernels, choice) {
-                    self.hints.entry(problem).or_default().push(choice);
+            Entry::Machine(machine) if here => self.machine = Some(machine),
+            Entry::Layer { problem, choice, seconds } => match choice.parse() {
+                Ok(choice) if here => self.note(problem, Record { choice, seconds }),
+                Ok(choice) if same_kernels => self.hints.entry(problem).or_default().push(choice),
+                _ => (),
+            },
+            Entry::Network { network, schedule } if here => {
+                if let Ok(schedule) = schedule.parse() {
+                    self.networks.insert(network, schedule);
                 }
             }
+            Entry::Machine(_) | Entry::Network { .. } => (),
         }
+    }
+
+    /// Takes a record, in place of one with the same layouts.
+    fn note(&mut self, problem: String, record: Record) {
+        let records = self.layers.entry(problem).or_default();
+        records.retain(|other| other.choice.layouts() != record.choice.layouts());
+        records.push(record);
     }
 
     /// The file, where there is one.
@@ -137,14 +160,26 @@ impl Store {
         self.error
     }
 
-    /// True where no layer of this machine was measured.
+    /// True where nothing of this machine was measured that a schedule could be made of.
     pub fn is_empty(&self) -> bool {
-        self.layers.is_empty()
+        self.layers.is_empty() && self.networks.is_empty()
     }
 
-    /// What was measured of a problem on this machine.
-    pub fn get(&self, problem: &Problem) -> Option<Record> {
-        self.layers.get(&problem.to_string()).copied()
+    /// What was measured of a problem on this machine: a record for each pair of layouts.
+    pub fn get(&self, problem: &Problem) -> &[Record] {
+        self.layers.get(&problem.to_string()).map_or(&[], Vec::as_slice)
+    }
+
+    /// The schedule that was proven for the network with these questions.
+    pub fn proven(&self, questions: &[Question]) -> Option<&Schedule> {
+        self.networks.get(&network(questions))
+    }
+
+    /// Keeps the schedule that was proven for a network.
+    pub fn prove(&mut self, questions: &[Question], schedule: &Schedule) {
+        let network = network(questions);
+        self.append(Entry::Network { network: network.clone(), schedule: schedule.to_string() });
+        self.networks.insert(network, schedule.clone());
     }
 
     /// What other machines run a problem with.
@@ -154,14 +189,9 @@ impl Store {
 
     /// Keeps what was measured of a problem.
     pub fn set(&mut self, problem: &Problem, record: Record) {
-        let choice = record.choice.map_or_else(|| APART.to_owned(), |choice| choice.to_string());
-        self.append(Entry::Layer { problem: problem.to_string(), choice, seconds: record.seconds });
-        self.suppose(problem, record);
-    }
-
-    /// Takes a record for this process only.
-    pub(super) fn suppose(&mut self, problem: &Problem, record: Record) {
-        self.layers.insert(problem.to_string(), record);
+        let (problem, choice) = (problem.to_string(), record.choice.to_string());
+        self.append(Entry::Layer { problem: problem.clone(), choice, seconds: record.seconds });
+        self.note(problem, record);
     }
 
     /// The constants of this machine: those that were measured before, or what `measure` gives.
@@ -170,9 +200,14 @@ impl Store {
             return machine;
         }
         let machine = measure();
+        self.renew(machine);
+        machine
+    }
+
+    /// Keeps constants of this machine in place of those that it had.
+    pub fn renew(&mut self, machine: Machine) {
         self.append(Entry::Machine(machine));
         self.machine = Some(machine);
-        machine
     }
 
     /// Writes a line; what goes wrong is kept for who asks.
@@ -209,7 +244,7 @@ mod tests {
 
     fn record(mc: usize) -> Record {
         let choice = format!("gemm_f32_6x16_avx2 mc={mc} kc=64 nc=32");
-        Record { choice: Some(choice.parse().unwrap()), seconds: 1.5e-6 }
+        Record { choice: choice.parse().unwrap(), seconds: 1.5e-6 }
     }
 
     #[test]
@@ -220,14 +255,40 @@ mod tests {
         assert!(store.is_empty());
         store.set(&problem(1), record(6));
         store.set(&problem(1), record(12));
-        store.set(&problem(2), Record { choice: None, seconds: 2.0 });
-        let machine = store.machine(|| Machine { fma: 1e9, latency: 1e-9, read: [4.0, 3.0, 2.0, 1.0], dispatch: 1e-6 });
+        let read = [4.0, 3.0, 2.0, 1.0];
+        let machine = store.machine(|| Machine { fma: 1e9, tile: 9e8, latency: 1e-9, read, dispatch: 1e-6 });
         assert!(store.into_error().is_none());
         let mut again = Store::open(&folder, &cpu);
-        assert_eq!(again.get(&problem(1)), Some(record(12)));
-        assert_eq!(again.get(&problem(2)).map(|record| record.choice), Some(None));
-        assert_eq!(again.get(&problem(3)), None);
+        assert_eq!(again.get(&problem(1)), [record(12)]);
+        assert_eq!(again.get(&problem(3)), []);
         assert_eq!(again.machine(|| panic!("it is kept")), machine);
+        again.renew(Machine { fma: 2e9, ..machine });
+        assert_eq!(Store::open(&folder, &cpu).machine(|| panic!("it is kept")).fma, 2e9);
+    }
+
+    #[test]
+    fn each_pair_of_layouts_has_its_record() {
+        let (folder, cpu) = (tempdir().unwrap(), Cpu::haswell());
+        let of = |name: &str| Record { choice: format!("{name} rows=1 oc=16 ic=16").parse().unwrap(), seconds: 1.0 };
+        let [rows, blocks, later] =
+            ["conv-im2col_f32_6x16_avx2", "conv-pointwise_f32_6x16_avx2", "conv-direct_f32_6x16_avx2"].map(of);
+        for record in [blocks, rows, later] {
+            Store::open(folder.path(), &cpu).set(&problem(1), record);
+        }
+        assert_eq!(Store::open(folder.path(), &cpu).get(&problem(1)), [rows, later]);
+    }
+
+    #[test]
+    fn a_proven_schedule_belongs_to_its_network() {
+        let (folder, cpu) = (tempdir().unwrap(), Cpu::haswell());
+        let question = |layer: &str, m| Question { layer: layer.into(), first: None, problem: problem(m) };
+        let [one, other] = [[question("a", 1), question("b", 2)], [question("a", 2), question("b", 1)]];
+        let mut schedule = Schedule::default();
+        schedule.set("b", record(6).choice);
+        Store::open(folder.path(), &cpu).prove(&one, &schedule);
+        let store = Store::open(folder.path(), &cpu);
+        assert_eq!([store.proven(&one), store.proven(&other)], [Some(&schedule), None]);
+        assert_eq!(Store::open(folder.path(), &Cpu::zen5()).proven(&one), None);
     }
 
     #[test]
@@ -242,8 +303,8 @@ mod tests {
             std::fs::write(&file, [&whole[..], &whole[..cut]].concat()).unwrap();
             Store::open(folder.path(), &cpu).set(&problem(3), record(18));
             let store = Store::open(folder.path(), &cpu);
-            assert_eq!(store.get(&problem(1)), Some(record(6)), "{cut}");
-            assert_eq!(store.get(&problem(3)), Some(record(18)), "{cut}");
+            assert_eq!(store.get(&problem(1)), [record(6)], "{cut}");
+            assert_eq!(store.get(&problem(3)), [record(18)], "{cut}");
         }
         std::fs::write(&file, b"\xff\xfe\n{}\n\n[1,2]\nnull").unwrap();
         assert!(Store::open(folder.path(), &cpu).is_empty());
@@ -262,7 +323,7 @@ mod tests {
             }
         });
         let store = Store::open(folder.path(), &cpu);
-        assert!((1..=400).all(|m| store.get(&problem(m)).is_some()));
+        assert!((1..=400).all(|m| !store.get(&problem(m)).is_empty()));
     }
 
     #[test]
@@ -272,7 +333,7 @@ mod tests {
         for (cpu, hints) in [(Cpu::zen5(), 1), (Cpu::haswell().with_cores(1), 1), (Cpu::haswell(), 0)] {
             let store = Store::open(folder.path(), &cpu);
             assert_eq!(store.hints(&problem(1)).len(), hints, "{cpu}");
-            assert_eq!(store.get(&problem(1)).is_some(), hints == 0, "{cpu}");
+            assert_eq!(!store.get(&problem(1)).is_empty(), hints == 0, "{cpu}");
         }
         // Another set of kernels says nothing.
         let file = folder.path().join(FILE);
@@ -290,7 +351,7 @@ mod tests {
         std::fs::write(folder.path().join("file"), b"").unwrap();
         let mut store = Store::open(&folder.path().join("file"), &Cpu::haswell());
         store.set(&problem(1), record(6));
-        assert_eq!(store.get(&problem(1)), Some(record(6)));
+        assert_eq!(store.get(&problem(1)), [record(6)]);
         assert!(store.into_error().is_some());
     }
 }

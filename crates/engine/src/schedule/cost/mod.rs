@@ -18,8 +18,11 @@ use work::Work;
 /// The measured constants of a machine, all of its threads together.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Machine {
-    /// FLOP/s of full vectors of the tier.
+    /// FLOP/s of full vectors of the tier, in registers.
     pub fma: f64,
+    /// FLOP/s of the register tile of a convolution whose operands are near: what is left of `fma` where each multiply-add
+    /// has its share of loads.
+    pub tile: f64,
     /// Seconds from the input of a multiply-add to its result.
     pub latency: f64,
     /// Bytes a second read from L1, L2, L3 and memory.
@@ -34,9 +37,9 @@ impl Machine {
         self.latency / cpu.fma_latency as f64
     }
 
-    /// Vector multiply-adds a cycle and core: what the pipes really do, whatever their number is said to be.
+    /// Vector multiply-adds a cycle and core in a tile: what the pipes really do, whatever their number is said to be.
     fn fma_per_cycle(&self, cpu: &Cpu) -> f64 {
-        self.fma * self.cycle(cpu) / (2 * cpu.tier.lanes() * cpu.cores.max(1)) as f64
+        self.tile * self.cycle(cpu) / (2 * cpu.tier.lanes() * cpu.cores.max(1)) as f64
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 /// A Zen 5 core at 3.65 GHz: multiply-adds and reads as measured on one.
 fn zen5() -> (Cpu, Machine) {
     let read = [460e9, 235e9, 108e9, 40e9];
-    let machine = Machine { fma: 233.6e9, latency: 4.0 / 3.65e9, read, dispatch: 0.0 };
+    let machine = Machine { fma: 233.6e9, tile: 233.6e9, latency: 4.0 / 3.65e9, read, dispatch: 0.0 };
     (Cpu::zen5().with_cores(1), machine)
 }
 
@@ -55,7 +55,7 @@ fn more_work_takes_longer() {
 #[test]
 fn a_faster_machine_is_never_slower() {
     let (cpu, machine) = zen5();
-    let mut faster = vec![Machine { fma: 2.0 * machine.fma, ..machine }];
+    let mut faster = vec![Machine { tile: 2.0 * machine.tile, ..machine }];
     for level in 0..4 {
         let mut read = machine.read;
         read[level] *= 2.0;
@@ -107,7 +107,7 @@ fn idle_cores_cost_time() {
     let kernel = conv::candidates(&p, &zen5().0).find(|k| k.id.tile == [14, 32]).unwrap();
     let best = (kernel.blocks)(&p, &zen5().0);
     let two = Cpu { cores: 2, ..zen5().0 };
-    let machine = Machine { fma: 2.0 * zen5().1.fma, read: zen5().1.read.map(|rate| 2.0 * rate), ..zen5().1 };
+    let machine = Machine { tile: 2.0 * zen5().1.tile, read: zen5().1.read.map(|rate| 2.0 * rate), ..zen5().1 };
     let on_two = |rows, oc| {
         let choice = Choice::Conv(kernel, ConvBlocks { rows, oc, ..best });
         predict(&Decision { problem: Problem::Conv(p), choice }, &two, &machine).seconds()

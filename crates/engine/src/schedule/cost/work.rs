@@ -95,6 +95,12 @@ impl Work {
         self.bytes[from as usize] += bytes;
     }
 
+    /// Bytes that are written and go to a level: a line is fetched before it is written, and handed back where it does not
+    /// stay in L2.
+    fn writes(&mut self, to: Level, bytes: f64) {
+        self.moves(to, if to > Level::L2 { 2.0 * bytes } else { bytes });
+    }
+
     /// Bytes that come from a level and are waited for.
     fn waits(&mut self, from: Level, bytes: f64) {
         self.moves(from, bytes);
@@ -178,7 +184,7 @@ fn activations(work: &mut Work, p: &Conv2d, cpu: &Cpu, again: f64) {
     let written = if p.epilogue.residual { 2 * y } else { y };
     let level = home(cpu, bytes(x + written));
     work.waits(level, bytes(x) as f64 * again);
-    work.moves(level, bytes(written) as f64);
+    work.writes(level, bytes(written) as f64);
 }
 
 /// Strips of rows by parts of the output channels; see `kernels::conv::direct`.

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use tilewise_kernels::Cpu;
-use tilewise_kernels::conv::Layout;
 
 use super::super::{Choice, Decision, Machine, Problem, Question, Record, Store, candidates, default, predict};
-use super::{Budget, Measure};
+use super::{Budget, GAIN, Measure};
 
 /// Choices of one kernel that are measured: its blocks differ less than methods and tiles do.
 const OF_A_KERNEL: usize = 3;
@@ -15,33 +14,31 @@ const OF_A_KERNEL: usize = 3;
 /// How much slower than the fastest a choice may be predicted and still be measured. Predictions are off by a fifth.
 const PLAUSIBLE: f64 = 1.6;
 
-/// The share of the network's predicted time below which a problem is not worth measuring.
-const WORTH: f64 = 1e-3;
+/// The share of the network's predicted time that is not looked at: what its problems could win is less than noise.
+const REST: f64 = 0.01;
 
-/// By how much a choice has to be faster than the chooser's: less is noise.
-const GAIN: f64 = 0.98;
+/// How many times as long as predicted, or as short, the median problem may take until the constants of the machine are
+/// doubted: it was busy when they were measured, or is now.
+const OFF: f64 = 1.5;
 
-/// What an exploration found beside what it stored.
+/// What an exploration did beside what it stored.
 #[derive(Default)]
 pub(super) struct Found {
-    /// The measured times of each problem's choices, by its text.
-    pub(super) times: BTreeMap<String, Vec<(Choice, f64)>>,
+    /// Measured over predicted time of the best choice of each problem.
+    ratios: Vec<f64>,
     /// As in [`super::Tuned`].
     pub(super) problems: [usize; 2],
     pub(super) choices: [usize; 2],
 }
 
 impl Found {
-    /// The fastest measured choice of a problem among those that `class` holds for.
-    pub(super) fn best(&self, problem: &Problem, class: impl Fn(&Choice) -> bool) -> Option<(Choice, f64)> {
-        let times = self.times.get(&problem.to_string())?;
-        times.iter().filter(|(choice, _)| class(choice)).copied().min_by(|a, b| a.1.total_cmp(&b.1))
+    /// True where the predictions were off, and all the same way.
+    pub(super) fn is_off(&self) -> bool {
+        let mut ratios = self.ratios.clone();
+        ratios.sort_by(f64::total_cmp);
+        let middle = ratios.get(ratios.len() / 2);
+        middle.is_some_and(|&ratio| ratios.len() > 2 && !(1.0 / OFF..OFF).contains(&ratio))
     }
-}
-
-/// True for a choice that reads or writes images row by row where it could have blocks.
-pub(super) fn is_planar(choice: &Choice) -> bool {
-    matches!(choice, Choice::Conv(kernel, _) if kernel.y == Layout::Nchw)
 }
 
 /// Measures the problems of some questions that the store does not know, those that take most of the network's
@@ -56,12 +53,12 @@ pub(super) fn explore(
 ) -> Found {
     let mut found = Found::default();
     let jobs = jobs(questions, cpu, machine);
-    let total: f64 = jobs.iter().map(|job| job.worth).sum();
+    let least = least_worth(&jobs);
     found.problems[0] = jobs.len();
     for (done, job) in jobs.iter().enumerate() {
         (budget.progress)(done, jobs.len());
         let problem = &job.problem;
-        if store.get(problem).is_some() || job.worth < WORTH * total || Instant::now() >= until {
+        if !store.get(problem).is_empty() || job.worth < least || Instant::now() >= until {
             continue;
         }
         let predicted = predictions(problem, store.hints(problem), cpu, machine);
@@ -69,10 +66,12 @@ pub(super) fn explore(
         found.choices = [found.choices[0] + predicted.len(), found.choices[1] + worth_it.len()];
         found.problems[1] += 1;
         let times = measure.times(problem, &worth_it);
-        found.times.insert(problem.to_string(), worth_it.into_iter().zip(times).collect());
-        if let Some(record) = verdict(problem, &found, cpu, store) {
-            store.set(problem, record);
-        }
+        let times: Vec<Record> =
+            worth_it.into_iter().zip(times).map(|(choice, seconds)| Record { choice, seconds }).collect();
+        let expected =
+            |of: &Record| predicted.iter().find(|(choice, _)| *choice == of.choice).map(|(_, s)| of.seconds / s);
+        found.ratios.extend(times.iter().min_by(|a, b| a.seconds.total_cmp(&b.seconds)).and_then(expected));
+        verdicts(&times, default(problem, cpu)).into_iter().for_each(|record| store.set(problem, record));
     }
     (budget.progress)(jobs.len(), jobs.len());
     found
@@ -133,21 +132,32 @@ fn shortlist(predicted: &[(Choice, f64)], default: Option<Choice>, hints: &[Choi
     list
 }
 
-/// What to take of the measured choices of a problem: the fastest, where it is faster than the default by more than
-/// noise; of a pair, none where its two layers are faster apart. `None` where nothing can be said.
-fn verdict(problem: &Problem, found: &Found, cpu: &Cpu, store: &Store) -> Option<Record> {
-    let (mut choice, mut seconds) =
-        found.best(problem, |choice| !is_planar(choice)).or(found.best(problem, |_| true))?;
-    let default = default(problem, cpu);
-    if let Some((usual, time)) = default.and_then(|usual| found.best(problem, |choice| *choice == usual))
-        && seconds > GAIN * time
-    {
-        (choice, seconds) = (usual, time);
+/// The worth of a problem below which all others together are the rest.
+fn least_worth(jobs: &[Job]) -> f64 {
+    let mut worths: Vec<f64> = jobs.iter().map(|job| job.worth).collect();
+    worths.sort_by(f64::total_cmp);
+    let mut left = REST * worths.iter().sum::<f64>();
+    let rest = |worth: &&f64| {
+        left -= **worth;
+        left > 0.0
+    };
+    let skipped = worths.iter().take_while(rest).count();
+    worths.get(skipped).copied().unwrap_or_default()
+}
+
+/// What to keep of the measured choices of a problem: of each pair of layouts the fastest, where it is faster than the default
+/// with these by more than noise.
+fn verdicts(times: &[Record], default: Option<Choice>) -> Vec<Record> {
+    let mut kept: Vec<Record> = Vec::new();
+    let mut sorted = times.to_vec();
+    sorted.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    for best in sorted {
+        let layouts = best.choice.layouts();
+        if kept.iter().all(|record| record.choice.layouts() != layouts) {
+            let usual = times.iter().find(|usual| Some(usual.choice) == default && usual.choice.layouts() == layouts);
+            kept.push(*usual.filter(|usual| best.seconds > GAIN * usual.seconds).unwrap_or(&best));
+        }
     }
-    let Problem::Pair(pair) = problem else { return Some(Record { choice: Some(choice), seconds }) };
-    let apart = [pair.depthwise, pair.pointwise].map(|p| store.get(&Problem::Conv(p)).map(|record| record.seconds));
-    let [Some(first), Some(second)] = apart else { return None };
-    let together = if default.is_some() { GAIN * seconds } else { seconds / GAIN };
-    let choice = (together < first + second).then_some(choice);
-    Some(Record { choice, seconds: seconds.min(first + second) })
+    kept.retain(|record| record.seconds.is_finite());
+    kept
 }

@@ -2,15 +2,20 @@
 //!
 //! 1. **Predict** all choices of each distinct problem (`cost`).
 //! 2. **Measure** the few best, problems that take most of the time first, until the budget is spent (`explore.rs`).
-//! 3. **Assemble** the best of each into a schedule for the whole graph, changes of layout counted (`assemble.rs`).
+//! 3. **Assemble** the best of each into a schedule for the whole graph, changes of layout counted (`layouts.rs`, by
+//!    `pbqp`).
 //! 4. **Prove** it where it runs: the network as the choosers have it and as the search has it, by turns. What is not
 //!    faster in its place goes back (`prove.rs`).
 //!
-//! Each result goes to the store at once: what was measured when the budget ends, or the process, is used.
+//! Each result goes to the store at once: what was measured when the budget ends, or the process, is used. What was proven is
+//! kept for the network that it was proven in: in another the same choice may hold.
 
-mod assemble;
 mod explore;
+mod layouts;
+mod pbqp;
 mod prove;
+mod recall;
+mod ways;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +24,7 @@ use tilewise_graph::Graph;
 use tilewise_kernels::movement::Reorder;
 use tilewise_kernels::{Cpu, Pool};
 
-pub use assemble::recall;
+pub use recall::recall;
 
 use super::{Bench, Choice, Machine, Problem, Store};
 use crate::plan::survey;
@@ -93,13 +98,20 @@ pub fn search(
     let mut bench = Bench::new(cpu, Arc::clone(pool));
     let machine = store.machine(|| bench.machine());
     let found = explore::explore(&questions, (cpu, &machine), &mut bench, budget, until, store);
-    assemble::layouts(graph, cpu, &questions, &found, &mut bench, store)?;
+    if found.is_off() {
+        store.renew(bench.machine());
+    }
+    let schedule = layouts::assemble(graph, cpu, &questions, &mut bench, store)?;
     // The room of the bench goes before the plans come.
     drop(bench);
     let proof = prove::Proof { graph, cpu, pool, weights, time: budget.time.mul_f64(1.0 - EXPLORING) };
-    let (schedule, changed, seconds) = proof.run(&questions, store)?;
+    let (schedule, changed, seconds) = proof.run(&questions, schedule)?;
+    store.prove(&questions, &schedule);
     Ok(Tuned { schedule, changed, seconds, problems: found.problems, choices: found.choices })
 }
+
+/// By how much a choice has to be faster than the chooser's, measured by itself: less is noise.
+const GAIN: f64 = 0.98;
 
 /// The part of a budget for measuring problems; the rest is for the proof.
 const EXPLORING: f64 = 0.75;

@@ -8,8 +8,8 @@ use tilewise_graph::Graph;
 use tilewise_kernels::{Cpu, Pool};
 
 use super::super::measure::in_place;
-use super::super::{Choice, Problem, Question, Record, Store, default};
-use super::{Changed, recall};
+use super::super::{Choice, Problem, Question};
+use super::Changed;
 use crate::{Plan, PlanError, Schedule, Weights, plan};
 
 /// By how much a choice has to be faster in its place to stay.
@@ -30,12 +30,11 @@ pub(super) struct Proof<'a> {
 type Proven = (Schedule, Vec<Changed>, [f64; 2]);
 
 impl Proof<'_> {
-    /// Proves what a store has for some questions; what does not hold goes back to the default, also in the store.
-    pub(super) fn run(&self, questions: &[Question], store: &mut Store) -> Result<Proven, PlanError> {
+    /// Proves a schedule for some questions; what does not hold goes back to the default.
+    pub(super) fn run(&self, questions: &[Question], mut schedule: Schedule) -> Result<Proven, PlanError> {
         let usual = plan::compile(self.graph, &Schedule::default(), self.cpu, self.weights)?;
         let mut seconds = [0.0; 2];
         for round in 1..=ROUNDS {
-            let schedule = recall(questions, self.cpu, store);
             let tuned = plan::compile(self.graph, &schedule, self.cpu, self.weights)?;
             let [before, after] = in_place([&usual, &tuned], self.pool, self.time / ROUNDS as u32)?;
             seconds = [before.iter().sum(), after.iter().sum()];
@@ -50,17 +49,12 @@ impl Proof<'_> {
             }
             // At last, all of it: what was faster layer by layer is not in sum.
             let back = changes.iter().filter(|change| last || !holds(change));
-            back.for_each(|change| restore(&change.problem, self.cpu, store));
+            back.flat_map(|change| &change.layers)
+                .flat_map(|changed| &changed.layers)
+                .for_each(|layer| schedule.unset(layer));
         }
         // Nothing differs from the default any more.
-        Ok((recall(questions, self.cpu, store), Vec::new(), [seconds[0]; 2]))
-    }
-}
-
-/// Leaves a problem to the chooser again.
-fn restore(problem: &Problem, cpu: &Cpu, store: &mut Store) {
-    if let Some(record) = store.get(problem) {
-        store.set(problem, Record { choice: default(problem, cpu), ..record });
+        Ok((schedule, Vec::new(), [seconds[0]; 2]))
     }
 }
 

@@ -13,16 +13,12 @@ const DISPATCH: u64 = 4000;
 /// Blocks for tiles of `pixels` pixels by `width` output channels in vectors of `lanes`, over input pixels of `x_lanes`
 /// elements.
 ///
-/// The weights of an output block and `ic` input channels stay in L1 while the pixels of a strip pass, beside the rows of
-/// pixels of a tile and of the next, which it asks for; the input of a strip of `rows` fills at most half of L2, so that it stays while the
-/// weights pass. Where the cores are not evenly busy, strips become shorter or output channels are shared out,
+/// The input channels are those of a [`pass`]; the input of a strip of `rows` fills at most half of L2, so that it stays
+/// while the weights pass. Where the cores are not evenly busy, strips become shorter or output channels are shared out,
 /// whichever costs less.
 pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [pixels, width]: [usize; 2], lanes: usize) -> ConvBlocks {
     let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
-    let taps = p.kh * p.kw;
-    let near = (taps * width + 2 * p.kh * pixels) * F32;
-    let most = (cpu.l1d.size / near).max(x_lanes) / x_lanes * x_lanes;
-    let ic = icg.div_ceil(icg.div_ceil(most)).next_multiple_of(x_lanes);
+    let ic = pass(p, cpu, x_lanes, [pixels, width]);
     let row_bytes = icg * p.iw * p.stride[0] * F32;
     let most = (cpu.l2.size / 2 / row_bytes).saturating_sub(p.reach()[0] - 1).max(1);
     let fewest = p.oh().div_ceil(most);
@@ -42,6 +38,15 @@ pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [pixels, width]: [us
         }
     }
     best.1
+}
+
+/// Input channels that a block of output channels takes at a time: their weights stay in L1 while the pixels of a strip
+/// pass, beside the rows of pixels of a tile and of the next, which it asks for.
+pub(in crate::conv) fn pass(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [pixels, width]: [usize; 2]) -> usize {
+    let icg = p.ic / p.groups;
+    let near = (p.kh * p.kw * width + 2 * p.kh * pixels) * F32;
+    let most = (cpu.l1d.size / near).max(x_lanes) / x_lanes * x_lanes;
+    icg.div_ceil(icg.div_ceil(most)).next_multiple_of(x_lanes)
 }
 
 /// Vector operations of one task: its multiply-adds, the copy of its strip (a load and a store count as three, being

@@ -7,7 +7,7 @@
 //! Each output is one chain of multiply-adds over channel vectors, kernel rows, kernel columns and lanes, in this
 //! order, whatever the tiles, the blocks and the threads are.
 
-mod blocks;
+pub(super) mod blocks;
 mod strip;
 mod tile;
 

@@ -68,7 +68,7 @@ const fn row<I: Tiles, const NV: usize>(name: &'static str, parts: [&'static Con
         id: KernelId { name, op: "conv-dwpw", dtype: DType::F32, tile: pointwise.id.tile, tier: I::TIER },
         depthwise,
         pointwise,
-        blocks: |p, cpu| pays::blocks(p, cpu, [NV * I::LANES, I::LANES]),
+        blocks: |p, cpu| pays::blocks(p, cpu, [I::BLOCKED[NV - 1].len(), NV * I::LANES], I::LANES),
         scratch_len: |p, blocks, threads| threads * strip_len(p, blocks, I::LANES),
         run: run::<I, NV>,
     }

@@ -2,6 +2,7 @@
 //! multiply-add each.
 
 use crate::conv::ConvBlocks;
+use crate::conv::direct::blocks::pass;
 use crate::{Cpu, DepthwisePointwise};
 
 /// Bytes of an f32.
@@ -12,28 +13,25 @@ fn vector(cpu: &Cpu) -> usize {
     cpu.tier.lanes() * F32 / cpu.read_rates.l3
 }
 
-/// Blocks for tiles of `width` output channels in vectors of `lanes`.
+/// Blocks for register tiles of `tile`, pixels by output channels, in vectors of `lanes`.
 ///
-/// The weights of an output block and `ic` input channels fill at most three quarters of L1, as for the pointwise
-/// kernel. A strip fills at most a fifth of L2, which leaves room for the input rows that it is made of (at stride 2
+/// The input channels are those of the pointwise kernel. A strip fills at most a fifth of L2, which leaves room for the input rows that it is made of (at stride 2
 /// twice as many numbers), for the output and for the weights that pass. It is as high as that allows, since each strip
 /// reads all weights, unless cores would be idle.
-pub(super) fn blocks(p: &DepthwisePointwise, cpu: &Cpu, [width, lanes]: [usize; 2]) -> ConvBlocks {
+pub(super) fn blocks(p: &DepthwisePointwise, cpu: &Cpu, tile: [usize; 2], lanes: usize) -> ConvBlocks {
     let (ic, oh) = (p.pointwise.ic, p.pointwise.ih);
-    let most = (cpu.l1d.size * 3 / 4 / (width * F32)).max(lanes) / lanes * lanes;
-    let pass = ic.div_ceil(ic.div_ceil(most)).next_multiple_of(lanes);
     let row_bytes = ic.next_multiple_of(lanes) * p.pointwise.iw * F32;
     let fewest = oh.div_ceil((cpu.l2.size / 5 / row_bytes).max(1));
     let heights = (fewest..=oh.min(fewest + 4 * cpu.cores.saturating_sub(1))).map(|strips| oh.div_ceil(strips));
     let rows = heights.min_by_key(|&rows| fused(p, cpu, rows)).unwrap_or(oh);
-    ConvBlocks { rows, oc: p.pointwise.oc, ic: pass }
+    ConvBlocks { rows, oc: p.pointwise.oc, ic: pass(&p.pointwise, cpu, lanes, tile) }
 }
 
 /// True where the fused kernel of the machine's tier is expected to beat the depthwise and the pointwise kernel one
 /// after the other by more than a hundredth: below that the two are left their own choices of tiles and blocks.
 ///
-/// These write what stands between them, and read it again: in L2, which hardly costs, or in L3 where it is too large. In
-/// return they may share the output channels out among the cores, where the fused kernel has only strips of rows, each
+/// These write what stands between them, and read it again: in L2, which hardly costs, or in L3 where the input that is read
+/// meanwhile drives it out. In return they may share the output channels out among the cores, where the fused kernel has only strips of rows, each
 /// of which reads all weights: many cores on a small image with many channels are better off with two steps.
 pub fn pays(p: &DepthwisePointwise, cpu: &Cpu) -> bool {
     let kernel = super::choose(cpu.tier);
@@ -50,9 +48,11 @@ fn fused(p: &DepthwisePointwise, cpu: &Cpu, rows: usize) -> usize {
 /// Cycles of the two kernels, and of what they hand over, with the blocks of the pointwise one.
 fn apart(p: &DepthwisePointwise, cpu: &Cpu, blocks: &ConvBlocks) -> usize {
     let (n, oc, oh) = (p.pointwise.n, p.pointwise.oc, p.pointwise.ih);
-    let vectors = n * oh * p.pointwise.iw * p.pointwise.ic.div_ceil(cpu.tier.lanes());
+    let planes = n * p.pointwise.ic.div_ceil(cpu.tier.lanes());
+    let (read, vectors) = (planes * p.depthwise.ih * p.depthwise.iw, planes * oh * p.pointwise.iw);
     // A store and a load where they reach L3. In L2 they pass beside the multiply-adds.
-    let between = if vectors * cpu.tier.lanes() * F32 > cpu.l2.size { 2 * vectors * vector(cpu) } else { 0 };
+    let far = (read + vectors) * cpu.tier.lanes() * F32 > cpu.l2.size;
+    let between = if far { 2 * vectors * vector(cpu) } else { 0 };
     let first = (n * sweep(p, cpu, oh) + between).div_ceil(cpu.cores.max(1));
     let task = |rows| multiply(p, cpu, rows, blocks.oc.min(oc));
     first + spread(cpu, n * oc.div_ceil(blocks.oc), [oh, blocks.rows.min(oh)], task)

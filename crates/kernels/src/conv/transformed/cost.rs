@@ -132,9 +132,9 @@ impl Method {
         let weight = match () {
             () if again && weights + values <= near(cpu) => from(L2),
             () if again && self.stays(p, cpu) => from(cpu.read_rates.l3),
-            () if again => from(cpu.read_rates.memory),
-            // Prefetchers follow a stream of one vector a step less well than a wider one: on Zen 4 a whole layer whose
-            // weights are read once took a quarter more time on AVX-512, and two fifths more on AVX2.
+            // Once, or from memory each time. Prefetchers follow a stream of one vector a step less well than a wider one: on
+            // Zen 4 a whole layer whose weights are read once took a quarter more time on AVX-512, and two fifths more on
+            // AVX2; on Granite Rapids half more where they are read from memory twice.
             () if width == self.lanes => from(first) * 3 / 2,
             () => from(first),
         };
