@@ -24,6 +24,7 @@ td.words { text-align: left; white-space: normal; min-width: 22rem; }
 svg { max-width: 100%; height: auto; display: block; margin: .8rem 0; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
 .bar { fill: var(--bar); } circle { fill: var(--bar); fill-opacity: .55; r: 4px; }
+svg text.label { font-size: 11px; opacity: .8; }
 .axis { stroke: var(--line); } .mark { stroke: var(--mark); stroke-dasharray: 5 4; }
 ";
 
@@ -89,6 +90,8 @@ pub(crate) struct Dot {
     pub(crate) at: [f64; 2],
     /// What a pointer on it is told.
     pub(crate) name: String,
+    /// What stands beside it, where there is room.
+    pub(crate) label: Option<String>,
 }
 
 /// Dots over two logarithmic axes, with the line on which both are equal where they have one unit.
@@ -128,6 +131,7 @@ pub(crate) fn dots(dots: &[Dot], titles: [&str; 2], same_unit: bool) -> String {
         let name = escaped(&dot.name);
         svg += &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\"><title>{name}</title></circle>\n");
     }
+    svg += &labels(dots, |dot| [0, 1].map(|axis| place(axis, dot.at[axis].log10())), left + side);
     let [across, up] = titles.map(escaped);
     let (middle, bottom) = (left + side / 2.0, top + side + 36.0);
     svg += &format!("<text x=\"{middle:.0}\" y=\"{bottom:.0}\" text-anchor=\"middle\">{across}</text>");
@@ -136,6 +140,32 @@ pub(crate) fn dots(dots: &[Dot], titles: [&str; 2], same_unit: bool) -> String {
         top + side / 2.0
     );
     figure([left + side + 20.0, bottom + 8.0], &svg)
+}
+
+/// Labels to the right of their dots, else to the left; one that would cover another or leave the chart on the right is
+/// left out.
+fn labels(dots: &[Dot], place: impl Fn(&Dot) -> [f64; 2], right: f64) -> String {
+    let (high, gap) = (12.0, 7.0);
+    // Boxes from the left to the right, at a baseline.
+    let mut taken: Vec<[f64; 3]> = Vec::new();
+    let mut svg = String::new();
+    for (dot, label) in dots.iter().filter_map(|dot| Some((dot, dot.label.as_ref()?))) {
+        let ([x, y], wide) = (place(dot), 6.5 * label.chars().count() as f64);
+        let ways = [("start", x + gap, x + gap), ("end", x - gap, x - gap - wide)];
+        let free = |from: f64| {
+            from + wide <= right
+                && taken.iter().all(|&[a, b, at]| b < from || a > from + wide || (at - y).abs() >= high)
+        };
+        if let Some((anchor, at, from)) = ways.into_iter().find(|&(_, _, from)| free(from)) {
+            taken.push([from, from + wide, y]);
+            let label = escaped(label);
+            svg += &format!(
+                "<text class=\"label\" x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{label}</text>\n",
+                y + 4.0
+            );
+        }
+    }
+    svg
 }
 
 fn figure([width, height]: [f64; 2], svg: &str) -> String {
@@ -167,10 +197,21 @@ mod tests {
 
     #[test]
     fn dots_stand_by_their_logarithms() {
-        let dot = |x, y| Dot { at: [x, y], name: "d".into() };
+        let dot = |x, y| Dot { at: [x, y], name: "d".into(), label: None };
         let svg = dots(&[dot(1.0, 1.0), dot(10.0, 100.0)], ["x", "y"], true);
         // One decade across 420 units, two decades up.
         assert!(svg.contains("cx=\"70.0\" cy=\"430.0\"") && svg.contains("cx=\"490.0\" cy=\"10.0\""), "{svg}");
         assert!(svg.contains("class=\"mark\" x1=\"70.0\" y1=\"430.0\" x2=\"490.0\" y2=\"220.0\""), "{svg}");
+    }
+
+    #[test]
+    fn labels_cover_no_other() {
+        let dot = |x, y| Dot { at: [x, y], name: "d".into(), label: Some("network".into()) };
+        let dots = [dot(40.0, 50.0), dot(45.0, 50.0), dot(50.0, 50.0), dot(95.0, 90.0)];
+        let svg = labels(&dots, |dot| dot.at, 100.0);
+        // Right of the first, nowhere for the two between, left of the last.
+        assert_eq!(svg.matches("<text").count(), 2, "{svg}");
+        assert!(svg.contains("x=\"47.0\" y=\"54.0\" text-anchor=\"start\""), "{svg}");
+        assert!(svg.contains("x=\"88.0\" y=\"94.0\" text-anchor=\"end\""), "{svg}");
     }
 }
