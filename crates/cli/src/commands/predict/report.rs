@@ -13,9 +13,14 @@ struct Cloud<'a> {
     points: Vec<&'a Point>,
 }
 
+/// Operations of the smallest network that correlations and plots are of: what the LeNets do, thousands of times less than
+/// any other, would decide them alone.
+const SMALLEST: f64 = 1e8;
+
 /// The networks where there are enough to compare, and their layers that multiply.
 fn clouds(networks: &[Network]) -> Vec<Cloud<'_>> {
-    let totals = Cloud { of: "network", points: networks.iter().map(|network| &network.total).collect() };
+    let totals = networks.iter().map(|network| &network.total);
+    let totals = Cloud { of: "network", points: totals.filter(|p| p.flops >= SMALLEST).collect() };
     let steps = networks.iter().flat_map(|network| &network.steps);
     let steps = Cloud { of: "layer", points: steps.filter(|p| p.flops > 0.0).collect() };
     [totals, steps].into_iter().filter(|cloud| cloud.points.len() > 2).collect()
