@@ -39,6 +39,16 @@ enum Verb {
         #[arg(long, default_value = "python3")]
         python: String,
     },
+    /// The steps that `predict` counts for a systolic array against SCALE-Sim, over the products of the zoo; needs Python
+    /// with the packages that xtask/parity/systolic.py names.
+    Systolic {
+        /// The Python to use.
+        #[arg(long, default_value = "python3")]
+        python: String,
+        /// Most multiply-adds of a product that is simulated.
+        #[arg(long)]
+        largest: Option<String>,
+    },
     /// Every network of the zoo: the slow ones against the reference, and all exports in onnxruntime and ncnn; needs
     /// Python with the packages that xtask/parity/zoo.py names.
     Zoo {
@@ -62,6 +72,7 @@ fn main() -> Result<()> {
         Verb::Ci => ci(),
         Verb::Browser { shots } => browser::check(shots.as_deref()),
         Verb::Parity { models, photos, python } => parity(&models, photos.as_deref(), &python),
+        Verb::Systolic { python, largest } => systolic(&python, largest.as_deref()),
         Verb::Zoo { python } => zoo(&python),
     }
 }
@@ -86,6 +97,13 @@ fn parity(models: &str, photos: Option<&str>, python: &str) -> Result<()> {
         run(&mut compare)?;
     }
     Ok(())
+}
+
+fn systolic(python: &str, largest: Option<&str>) -> Result<()> {
+    run(Command::new("cargo").args(["build", "--release"]))?;
+    let mut check = Command::new(python);
+    check.arg("xtask/parity/systolic.py").args(largest.iter().flat_map(|largest| ["--largest", largest]));
+    run(&mut check)
 }
 
 fn zoo(python: &str) -> Result<()> {

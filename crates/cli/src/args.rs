@@ -1,10 +1,12 @@
 //! Flags that verbs share.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use tilewise::graph::Graph;
 use tilewise::{Misfit, Model, Options, Session, Tier, store_folder, zoo};
 
@@ -146,6 +148,17 @@ pub(crate) struct OutputArgs {
     /// More notes on standard error
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+impl OutputArgs {
+    /// A progress bar of so many steps, on a terminal that is not to be quiet.
+    pub(crate) fn bar(&self, steps: usize, template: &str) -> ProgressBar {
+        if self.quiet || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template(template);
+        ProgressBar::new(steps as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    }
 }
 
 fn parse_batch(text: &str) -> Result<usize, String> {

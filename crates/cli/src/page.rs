@@ -24,6 +24,7 @@ td.words { text-align: left; white-space: normal; min-width: 22rem; }
 svg { max-width: 100%; height: auto; display: block; margin: .8rem 0; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; }
 .bar { fill: var(--bar); } circle { fill: var(--bar); fill-opacity: .55; r: 4px; }
+svg text.label { font-size: 11px; opacity: .8; }
 .axis { stroke: var(--line); } .mark { stroke: var(--mark); stroke-dasharray: 5 4; }
 ";
 
@@ -89,26 +90,27 @@ pub(crate) struct Dot {
     pub(crate) at: [f64; 2],
     /// What a pointer on it is told.
     pub(crate) name: String,
+    /// What stands beside it, where there is room.
+    pub(crate) label: Option<String>,
 }
 
 /// Dots over two logarithmic axes, with the line on which both are equal where they have one unit.
 pub(crate) fn dots(dots: &[Dot], titles: [&str; 2], same_unit: bool) -> String {
     let ([left, top], side) = ([70.0, 10.0], 420.0);
-    let decades = |axis: usize| {
-        let logs = dots.iter().map(|dot| dot.at[axis].log10());
-        let (low, high) = logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-        (low.floor(), high.ceil().max(low.floor() + 1.0))
-    };
-    let ranges = [decades(0), decades(1)];
+    let ticks = [0, 1].map(|axis| ticks(dots.iter().map(|dot| dot.at[axis])));
+    let ranges = ticks.each_ref().map(|ticks| (ticks[0].log10(), ticks[ticks.len() - 1].log10()));
     let place = |axis: usize, log: f64| {
         let (low, high) = ranges[axis];
         let along = side * (log - low) / (high - low);
         if axis == 0 { left + along } else { top + side - along }
     };
     let mut svg = String::new();
-    for (axis, (low, high)) in ranges.into_iter().enumerate() {
-        for decade in low as i32..=high as i32 {
-            let (at, name) = (place(axis, f64::from(decade)), format!("1e{decade}"));
+    for (axis, ticks) in ticks.iter().enumerate() {
+        for tick in ticks {
+            let (at, name) = (
+                place(axis, tick.log10()),
+                if (1e-3..1e4).contains(tick) { format!("{tick}") } else { format!("{tick:e}") },
+            );
             let (line, x, y, anchor) = match axis {
                 0 => ([at, top, at, top + side], at, top + side + 16.0, "middle"),
                 _ => ([left, at, left + side, at], left - 6.0, at + 4.0, "end"),
@@ -128,6 +130,7 @@ pub(crate) fn dots(dots: &[Dot], titles: [&str; 2], same_unit: bool) -> String {
         let name = escaped(&dot.name);
         svg += &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\"><title>{name}</title></circle>\n");
     }
+    svg += &labels(dots, |dot| [0, 1].map(|axis| place(axis, dot.at[axis].log10())), [left, left + side]);
     let [across, up] = titles.map(escaped);
     let (middle, bottom) = (left + side / 2.0, top + side + 36.0);
     svg += &format!("<text x=\"{middle:.0}\" y=\"{bottom:.0}\" text-anchor=\"middle\">{across}</text>");
@@ -136,6 +139,44 @@ pub(crate) fn dots(dots: &[Dot], titles: [&str; 2], same_unit: bool) -> String {
         top + side / 2.0
     );
     figure([left + side + 20.0, bottom + 8.0], &svg)
+}
+
+/// Where a logarithmic axis has lines: 1, 2 and 5 of each decade, or the decades alone where they are many; the first and
+/// the last are around all values.
+fn ticks(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let (least, most) = values.fold((f64::INFINITY, 0.0f64), |(least, most), x| (least.min(x), most.max(x)));
+    let steps: &[f64] = if most > 300.0 * least { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let decades = least.log10().floor() as i32..=most.log10().ceil() as i32;
+    let all: Vec<f64> = decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade))).collect();
+    let first = all.iter().rposition(|&tick| tick <= least).unwrap_or(0);
+    let last = all.iter().position(|&tick| tick >= most).unwrap_or(all.len() - 1);
+    all[first..=last.max(first + 1)].to_vec()
+}
+
+/// Labels to the right of their dots, else to the left; one that would cover another or leave the chart is left out.
+fn labels(dots: &[Dot], place: impl Fn(&Dot) -> [f64; 2], [left, right]: [f64; 2]) -> String {
+    let (high, gap) = (12.0, 7.0);
+    // Boxes from the left to the right, at a baseline.
+    let mut taken: Vec<[f64; 3]> = Vec::new();
+    let mut svg = String::new();
+    for (dot, label) in dots.iter().filter_map(|dot| Some((dot, dot.label.as_ref()?))) {
+        let ([x, y], wide) = (place(dot), 6.5 * label.chars().count() as f64);
+        let ways = [("start", x + gap, x + gap), ("end", x - gap, x - gap - wide)];
+        let free = |from: f64| {
+            from >= left
+                && from + wide <= right
+                && taken.iter().all(|&[a, b, at]| b < from || a > from + wide || (at - y).abs() >= high)
+        };
+        if let Some((anchor, at, from)) = ways.into_iter().find(|&(_, _, from)| free(from)) {
+            taken.push([from, from + wide, y]);
+            let label = escaped(label);
+            svg += &format!(
+                "<text class=\"label\" x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{label}</text>\n",
+                y + 4.0
+            );
+        }
+    }
+    svg
 }
 
 fn figure([width, height]: [f64; 2], svg: &str) -> String {
@@ -167,10 +208,30 @@ mod tests {
 
     #[test]
     fn dots_stand_by_their_logarithms() {
-        let dot = |x, y| Dot { at: [x, y], name: "d".into() };
+        let dot = |x, y| Dot { at: [x, y], name: "d".into(), label: None };
         let svg = dots(&[dot(1.0, 1.0), dot(10.0, 100.0)], ["x", "y"], true);
         // One decade across 420 units, two decades up.
         assert!(svg.contains("cx=\"70.0\" cy=\"430.0\"") && svg.contains("cx=\"490.0\" cy=\"10.0\""), "{svg}");
         assert!(svg.contains("class=\"mark\" x1=\"70.0\" y1=\"430.0\" x2=\"490.0\" y2=\"220.0\""), "{svg}");
+    }
+
+    #[test]
+    fn axes_are_no_longer_than_they_must_be() {
+        let of = |values: &[f64]| ticks(values.iter().copied());
+        assert_eq!(of(&[0.3, 4.0]), [0.2, 0.5, 1.0, 2.0, 5.0]);
+        assert_eq!(of(&[3.0, 4e3]), [1.0, 10.0, 100.0, 1000.0, 10_000.0]);
+        assert_eq!(of(&[1.0]), [1.0, 2.0]);
+        assert_eq!(of(&[10.0]), [10.0, 20.0]);
+    }
+
+    #[test]
+    fn labels_cover_no_other() {
+        let dot = |x, y| Dot { at: [x, y], name: "d".into(), label: Some("network".into()) };
+        let dots = [dot(40.0, 50.0), dot(45.0, 50.0), dot(50.0, 50.0), dot(95.0, 90.0)];
+        let svg = labels(&dots, |dot| dot.at, [0.0, 100.0]);
+        // Right of the first, nowhere for the two between, left of the last.
+        assert_eq!(svg.matches("<text").count(), 2, "{svg}");
+        assert!(svg.contains("x=\"47.0\" y=\"54.0\" text-anchor=\"start\""), "{svg}");
+        assert!(svg.contains("x=\"88.0\" y=\"94.0\" text-anchor=\"end\""), "{svg}");
     }
 }

@@ -77,13 +77,19 @@ pub(crate) fn dispatch<O: SimdOp>(tier: Tier, op: O) -> Option<O::Output> {
     }
 }
 
+/// The turns of a measurement, counted from 0: at least `least`, and more until `time` is over.
+pub fn turns(least: usize, time: Duration) -> impl Iterator<Item = usize> {
+    let until = Instant::now() + time;
+    (0..).take_while(move |turn| *turn < least || Instant::now() < until)
+}
+
 /// Multiply-adds of full f32 vectors on all threads of the pool at once, in GFLOP/s (two operations each): the best
 /// of the stretches that fit in `time`. Zero where the machine lacks the tier.
 pub fn fma_peak(tier: Tier, pool: &Pool, time: Duration) -> f64 {
     let threads = pool.threads();
     let operations = (2 * SUMS * STEPS * tier.lanes() * threads) as f64;
-    let (mut best, until) = (0f64, Instant::now() + time);
-    while Instant::now() < until {
+    let mut best = 0f64;
+    for _ in turns(1, time) {
         let start = Instant::now();
         pool.run(threads, &|_| {
             black_box(dispatch(tier, Multiply { steps: STEPS }));
@@ -96,8 +102,8 @@ pub fn fma_peak(tier: Tier, pool: &Pool, time: Duration) -> f64 {
 /// Seconds from the input of a multiply-add of full f32 vectors to its result: the best of the stretches that fit in
 /// `time`. Endless where the machine lacks the tier.
 pub fn fma_latency(tier: Tier, time: Duration) -> f64 {
-    let (mut best, until) = (f64::INFINITY, Instant::now() + time);
-    while tier.available() && Instant::now() < until {
+    let mut best = f64::INFINITY;
+    for _ in turns(1, time).take_while(|_| tier.available()) {
         let start = Instant::now();
         black_box(dispatch(tier, Chain { steps: STEPS }));
         best = best.min(start.elapsed().as_secs_f64() / STEPS as f64);
@@ -138,8 +144,8 @@ pub fn read_rate(tier: Tier, pool: &Pool, bytes: usize, time: Duration) -> f64 {
     let part = data.len() / threads;
     // Long enough for the clock, also in the first level.
     let repeats = ((1 << 22) / bytes.max(1)).max(1);
-    let (mut best, until) = (0f64, Instant::now() + time);
-    while Instant::now() < until {
+    let mut best = 0f64;
+    for _ in turns(1, time) {
         let start = Instant::now();
         pool.run(threads, &|task| {
             let mine = &data[task.index * part..(task.index + 1) * part];

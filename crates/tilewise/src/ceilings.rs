@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tilewise_engine::schedule::{self, Machine, Store};
 use tilewise_kernels::measure::{fma_peak, read_rate, working_sets};
 use tilewise_kernels::{Cpu, Pool};
+
+use crate::Options;
 
 /// A level of memory.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -83,4 +86,12 @@ impl Ceilings {
     pub fn measure(cpu: &Cpu, pool: &Pool, each: Duration) -> Self {
         Ceilings { fma_gflops: fma_peak(cpu.tier, pool, each), reads: ReadRate::measure(cpu, pool, each) }
     }
+}
+
+/// The constants of the machine as the options let it be seen: those of their store, else measured now.
+pub(crate) fn constants(options: &Options) -> Machine {
+    let cpu = options.cpu();
+    let mut store = options.store.as_ref().map_or_else(|| Store::in_memory(&cpu), |folder| Store::open(folder, &cpu));
+    // A pool of its own is idle but for this.
+    store.machine(|| schedule::machine(&cpu, &Pool::new(cpu.cores)))
 }

@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use tilewise_engine::StepInfo;
-use tilewise_engine::schedule::{
-    self, Bench, Choice, Decision, Machine, Measure, Predicted, Store, predict, predict_bytes,
-};
-use tilewise_kernels::Pool;
+use tilewise_engine::schedule::{self, Bench, Choice, Decision, Measure, Predicted, predict};
 use tilewise_tensor::View;
 
 use crate::timing::{Timing, time_steps};
-use crate::{Error, Options, Session, options};
+use crate::{Error, Options, Session, ceilings, options};
 
 /// A step with its times.
 #[derive(Clone, Debug)]
@@ -30,16 +27,15 @@ pub struct Explained {
 /// As [`Session::run_views`].
 pub fn explain(session: &mut Session, inputs: &[View<'_>], time: Duration) -> Result<Vec<Explained>, Error> {
     let cpu = session.options().cpu();
-    let machine = machine(session.options());
+    let machine = ceilings::constants(session.options());
     let shapes: Vec<&[usize]> = inputs.iter().map(View::shape).collect();
     let Timing { steps, .. } = time_steps(session, inputs, time, || ())?;
     let (plan, _) = session.prepare(&shapes)?;
-    let explained = plan.steps().zip(steps).map(|(info, seconds)| {
-        let predicted = match &info.decision {
-            Some(decision) => predict(decision, &cpu, &machine),
-            None => predict_bytes(info.macs, info.bytes, &cpu, &machine),
-        };
-        Explained { info: info.clone(), predicted, measured_ms: seconds * 1e3 }
+    let predicted = plan.predicted(&cpu, &machine);
+    let explained = plan.steps().zip(predicted).zip(steps).map(|((info, predicted), seconds)| Explained {
+        info: info.clone(),
+        predicted,
+        measured_ms: seconds * 1e3,
     });
     Ok(explained.collect())
 }
@@ -58,7 +54,7 @@ pub struct Candidate {
 /// Every way to run the layer of a decision, the fastest first: measured are the decision itself and the `most` that
 /// should be fastest.
 pub fn candidates(decision: &Decision, options: &Options, most: usize) -> Vec<Candidate> {
-    let (cpu, machine) = (options.cpu(), machine(options));
+    let (cpu, machine) = (options.cpu(), ceilings::constants(options));
     let problem = decision.problem;
     let predicted = |choice| predict(&Decision { problem, choice }, &cpu, &machine);
     let mut choices = schedule::candidates(&problem, &cpu);
@@ -74,12 +70,4 @@ pub fn candidates(decision: &Decision, options: &Options, most: usize) -> Vec<Ca
     tried.into_iter().zip(times).for_each(|(i, seconds)| all[i].measured_ms = Some(seconds * 1e3));
     all.sort_by(|a, b| a.measured_ms.unwrap_or(f64::INFINITY).total_cmp(&b.measured_ms.unwrap_or(f64::INFINITY)));
     all
-}
-
-/// The constants of the machine as the options let it be seen.
-fn machine(options: &Options) -> Machine {
-    let cpu = options.cpu();
-    let mut store = options.store.as_ref().map_or_else(|| Store::in_memory(&cpu), |folder| Store::open(folder, &cpu));
-    // A pool of its own is idle but for this.
-    store.machine(|| schedule::machine(&cpu, &Pool::new(cpu.cores)))
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tilewise_kernels::measure::turns;
 use tilewise_tensor::View;
 
 use crate::{Error, Session};
@@ -30,8 +31,7 @@ pub(crate) fn time_steps(
     let shapes: Vec<&[usize]> = inputs.iter().map(View::shape).collect();
     let (plan, arena) = session.prepare(&shapes)?;
     let mut timing = Timing { steps: vec![f64::INFINITY; plan.steps().len()], runs: Vec::new() };
-    let until = Instant::now() + duration;
-    while timing.runs.len() < LEAST_RUNS || Instant::now() < until {
+    for _ in turns(LEAST_RUNS, duration) {
         let start = Instant::now();
         let mut last = start;
         plan.run_observed(inputs, arena, |step| {

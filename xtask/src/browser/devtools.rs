@@ -97,9 +97,11 @@ impl Browser {
         Ok(())
     }
 
-    /// The page as a PNG in base64.
-    pub(super) fn screenshot(&mut self) -> Result<String> {
-        let shot = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": true}))?;
+    /// The whole page, of this width, as a PNG in base64.
+    pub(super) fn screenshot(&mut self, width: u32) -> Result<String> {
+        let height = self.evaluate("document.documentElement.scrollHeight")?;
+        let clip = json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1});
+        let shot = self.call("Page.captureScreenshot", json!({"captureBeyondViewport": true, "clip": clip}))?;
         Ok(shot["data"].as_str().context("the browser's picture is no text")?.to_owned())
     }
 

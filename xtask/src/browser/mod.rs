@@ -13,13 +13,17 @@ use anyhow::{Context, Result, ensure};
 use devtools::Browser;
 use steps::{STEPS, Step};
 
-/// A network with many kinds of layers, and one of the zoo's largest.
-const MODELS: [&str; 2] = ["zoo:mobilenet-v2", "zoo:nasnet-a-large"];
+/// A plain network, one with many kinds of layers, and one of the zoo's largest.
+const MODELS: [&str; 3] = ["zoo:resnet-50", "zoo:mobilenet-v3-large", "zoo:nasnet-a-large"];
 
 /// Bytes that no page may have.
 const LARGEST: u64 = 1_000_000;
 
-const SIZE: [u32; 2] = [1360, 1000];
+/// Milliseconds after which a page is drawn.
+const SLOWEST: f64 = 1000.0;
+
+/// Windows: of a desk, and of a phone.
+const SIZES: [[u32; 2]; 2] = [[1280, 1000], [390, 844]];
 
 /// Checks the pages of some models; `shots` is a folder for pictures of them.
 pub(crate) fn check(shots: Option<&Path>) -> Result<()> {
@@ -42,16 +46,20 @@ fn check_in(folder: &Path, shots: Option<&Path>) -> Result<Vec<String>> {
         if bytes >= LARGEST {
             failures.push(format!("{model}: {bytes} bytes"));
         }
-        for scheme in ["light", "dark"] {
-            browser.open(&page, scheme, SIZE)?;
+        for (scheme, size) in ["light", "dark"].into_iter().flat_map(|scheme| SIZES.map(|size| (scheme, size))) {
+            browser.open(&page, scheme, size)?;
+            let name = format!("{}-{scheme}-{}", model.trim_start_matches("zoo:"), size[0]);
             let ready = browser.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")?;
-            eprintln!("{model}, {scheme}: {bytes} bytes, drawn after {:.0} ms", ready.as_f64().unwrap_or(0.0));
+            let ready = ready.as_f64().context("the page is never ready")?;
+            eprintln!("{name}: {bytes} bytes, drawn after {ready:.0} ms");
+            if ready >= SLOWEST {
+                failures.push(format!("{name}: drawn after {ready:.0} ms"));
+            }
             if let Some(shots) = shots {
-                let name = format!("{}-{scheme}.png", model.trim_start_matches("zoo:"));
-                std::fs::write(shots.join(&name), base64::decode(&browser.screenshot()?)).context(name)?;
+                std::fs::write(shots.join(format!("{name}.png")), base64::decode(&browser.screenshot(size[0])?))?;
             }
             let failed = walk(&mut browser, scheme)?;
-            failures.extend(failed.into_iter().map(|what| format!("{model}, {scheme}: {what}")));
+            failures.extend(failed.into_iter().map(|what| format!("{name}: {what}")));
         }
     }
     Ok(failures)

@@ -43,6 +43,10 @@ pub(super) const STEPS: &[Step] = &[
         "unmeasured energy says so",
         "(profile.measured.package_mj === null) === one('#tiles').textContent.includes('not available')",
     ),
+    Holds(
+        "every control has a name",
+        "all('button, input, select').every((e) => (e.ariaLabel || e.textContent.trim() || e.labels?.[0]?.textContent || '').length > 1 || e.closest('thead'))",
+    ),
     // Charts.
     Holds(
         "each layer has a bar",
@@ -93,10 +97,10 @@ pub(super) const STEPS: &[Step] = &[
         "Math.max(...all('td.share').map((td) => parseFloat(td.style.getPropertyValue('--part')))) === 100",
     ),
     // Filters.
-    Do("type('CONV-depthwise')"),
+    Do("type('CONV-pointwise')"),
     Holds(
         "words filter the table",
-        "all('tbody tr').length > 0 && all('tbody tr').length < n && cells('schedule').every((k) => k.includes('conv-depthwise'))",
+        "all('tbody tr').length > 0 && all('tbody tr').length < n && cells('schedule').every((k) => k.includes('conv-pointwise'))",
     ),
     Holds("and dim the others in the charts", "all('#time .mark.dim').length === n - all('tbody tr').length"),
     Holds("the count is told", "one('#count').textContent === `${all('tbody tr').length} of ${n} layers`"),

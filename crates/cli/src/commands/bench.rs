@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
-use tilewise::kernels::measure::fma_peak;
+use tilewise::kernels::measure::{fma_peak, turns};
 use tilewise::{Pool, View};
 
 use crate::args::{ModelArgs, OutputArgs, RunArgs, parse_seconds};
@@ -83,14 +83,11 @@ impl Bench {
             Ok(ms(start.elapsed()))
         };
         let first_ms = once()?;
-        let until = Instant::now() + Duration::from_secs_f64(self.warmup);
-        while Instant::now() < until {
+        for _ in turns(0, Duration::from_secs_f64(self.warmup)) {
             once()?;
         }
-        let (mut times, until) = (Vec::new(), Instant::now() + Duration::from_secs_f64(self.duration));
-        while times.is_empty() || Instant::now() < until {
-            times.push(once()?);
-        }
+        let times = turns(1, Duration::from_secs_f64(self.duration)).map(|_| once());
+        let mut times = times.collect::<Result<Vec<f64>>>()?;
         times.sort_by(f64::total_cmp);
         let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
 

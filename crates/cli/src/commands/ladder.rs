@@ -1,13 +1,11 @@
 //! `ladder`: the classic steps from naive loops to tuned kernels, each run, checked and timed here.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tilewise::kernels::ladder::{Climbed, LADDERS, LEVELS, Ladder, Ready, Setting};
 use tilewise::kernels::measure::fma_peak;
@@ -75,6 +73,16 @@ impl Step {
 struct Done {
     ladder: &'static Ladder,
     steps: Vec<Step>,
+    /// Rungs that no kernel of the machine takes this size on.
+    left_out: Vec<&'static str>,
+}
+
+impl Done {
+    /// What became of the rungs that are missing.
+    fn note(&self) -> Option<String> {
+        let names = self.left_out.join(", ");
+        (!self.left_out.is_empty()).then(|| format!("Left out, as no kernel takes this size: {names}."))
+    }
 }
 
 /// Where all of it ran.
@@ -94,20 +102,22 @@ impl Climb {
             let sizes = self.size.as_ref().map_or(ladder.default, |size| &size.0);
             ready.push((ladder, ladder.rungs(sizes)?));
         }
-        let bar = self.bar(ready.iter().map(|(_, rungs)| rungs.len()).sum());
+        let bar = self.output.bar(ready.iter().map(|(_, rungs)| rungs.len()).sum(), "{bar:30} {pos}/{len} {msg}");
         let machine = Machine { peak: fma_peak(cpu.tier, &pool, Duration::from_millis(200)), cpu };
         let setting = Setting { cpu: &machine.cpu, pool: &pool, time: Duration::from_secs_f64(self.duration) };
         let mut done = Vec::new();
         for (ladder, rungs) in ready {
-            let mut steps = Vec::new();
+            let (mut steps, mut left_out) = (Vec::new(), Vec::new());
             for rung in rungs {
                 bar.set_message(format!("{} {}", ladder.name, rung.name));
-                let climbed = rung.climb(&setting);
-                steps.extend(climbed.map(|climbed| Step { rung, climbed }));
+                match rung.climb(&setting) {
+                    Some(climbed) => steps.push(Step { rung, climbed }),
+                    None => left_out.push(rung.name),
+                }
                 bar.inc(1);
             }
             ensure!(!steps.is_empty(), "no rung of {} computes this size", ladder.name);
-            done.push(Done { ladder, steps });
+            done.push(Done { ladder, steps, left_out });
         }
         bar.finish_and_clear();
         if let Some(path) = &self.html {
@@ -120,14 +130,6 @@ impl Climb {
             output::text(path, &text(&machine, &done))?;
         }
         Ok(done.iter().flat_map(|done| &done.steps).all(|step| step.climbed.is_right()))
-    }
-
-    fn bar(&self, rungs: usize) -> ProgressBar {
-        if self.output.quiet || !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}");
-        ProgressBar::new(rungs as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }
 }
 
@@ -143,7 +145,7 @@ fn as_json(machine: &Machine, done: &[Done]) -> serde_json::Value {
     };
     let ladder = |done: &Done| {
         json!({"ladder": done.ladder.name, "problem": done.steps[0].rung.problem,
-               "rungs": done.steps.iter().map(step).collect::<Vec<_>>()})
+               "rungs": done.steps.iter().map(step).collect::<Vec<_>>(), "left_out": done.left_out})
     };
     json!({"cpu": machine.cpu.name, "isa": machine.cpu.tier.name(), "threads": machine.cpu.cores,
            "fma_peak_gflops": machine.peak, "ladders": done.iter().map(ladder).collect::<Vec<_>>()})
@@ -186,7 +188,7 @@ fn heading(machine: &Machine) -> String {
 
 fn text(machine: &Machine, done: &[Done]) -> String {
     let mut text = format!("{}\n", heading(machine));
-    for Done { ladder, steps } in done {
+    for one @ Done { ladder, steps, .. } in done {
         let mut table = Table::new(&HEADS);
         for step in steps {
             table.row([step.rung.name.to_owned()].into_iter().chain(figures(machine, steps, step)).collect());
@@ -194,6 +196,9 @@ fn text(machine: &Machine, done: &[Done]) -> String {
         let changes = steps.iter().map(|step| format!("{}: {}\n", step.rung.name, step.rung.change));
         text.push_str(&format!("\n{}: {}\n{}\n\n{}", ladder.name, ladder.about, problems(steps), table.render()));
         text.push_str(&format!("\n{}", changes.collect::<String>()));
+        if let Some(note) = one.note() {
+            text.push_str(&format!("{note}\n"));
+        }
     }
     format!("{text}\n{LEGEND}\n")
 }
@@ -205,7 +210,7 @@ fn problems(steps: &[Step]) -> &str {
 
 fn html(machine: &Machine, done: &[Done]) -> String {
     let mut body = page::paragraph(&heading(machine));
-    for Done { ladder, steps } in done {
+    for one @ Done { ladder, steps, .. } in done {
         body.push_str(&page::section(&format!("{}: {}", ladder.name, ladder.about)));
         body.push_str(&page::paragraph(problems(steps)));
         let bars = steps.iter().map(|step| Bar {
@@ -221,6 +226,7 @@ fn html(machine: &Machine, done: &[Done]) -> String {
         };
         let rows: Vec<Vec<String>> = steps.iter().map(row).collect();
         body.push_str(&page::table(&[&heads[..], &["what changed"]].concat(), &rows));
+        body.push_str(&one.note().map(|note| page::paragraph(&note)).unwrap_or_default());
     }
     body.push_str(&page::paragraph(LEGEND));
     page::page("Ladder", &body)

@@ -1,11 +1,9 @@
 //! `tune`: a faster schedule for a model on this machine.
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tilewise::{Budget, Changed, Choice, Tuning, tune};
 
@@ -38,7 +36,7 @@ impl Tune {
         let options = self.run.options(&self.output)?;
         let shapes = self.run.shapes(&model)?;
         let lengths: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();
-        let bar = self.bar();
+        let bar = self.output.bar(0, "{bar:30} {pos}/{len} distinct layers, {elapsed}");
         let budget = Budget {
             time: Duration::from_secs_f64(self.budget),
             choices: if self.exhaustive { usize::MAX } else { self.choices },
@@ -61,14 +59,6 @@ impl Tune {
             output::text(None, &render(self.model.name(), &tuning))?;
         }
         Ok(true)
-    }
-
-    fn bar(&self) -> ProgressBar {
-        if self.output.quiet || !std::io::stderr().is_terminal() {
-            return ProgressBar::hidden();
-        }
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} distinct layers, {elapsed}");
-        ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     }
 }
 

@@ -34,6 +34,27 @@ fn a_ladder_refuses_sizes_that_it_has_no_problem_for() {
 }
 
 #[test]
+fn rungs_without_a_kernel_for_the_size_are_named() {
+    let ladder =
+        |size: &str| tilewise(&format!("ladder conv --size {size} --duration 0 --json")).json()["ladders"][0].take();
+    let (three, five) = (ladder("16x9x3"), ladder("16x9x5"));
+    let names = |ladder: &serde_json::Value| {
+        ladder["rungs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|rung| rung["rung"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let plain = ["naive", "direct", "im2col-gemm", "blocked-direct"];
+    assert_eq!(names(&three), [&plain[..], &["winograd-f2", "winograd-f4", "winograd-f6"]].concat());
+    assert_eq!(three["left_out"], serde_json::json!(["fft"]));
+    assert!(names(&five).contains(&"fft".to_owned()) && five["left_out"].as_array().unwrap().len() < 3, "{five}");
+    let text = tilewise("ladder conv --size 16x9x3 --duration 0").fine();
+    assert!(text.contains("Left out, as no kernel takes this size: fft."), "{text}");
+}
+
+#[test]
 fn predictions_name_what_bounds_each_layer() {
     let report = tilewise("predict --machine tpu-v1 -m zoo:alexnet --json").json();
     assert_keys(&report, &["model", "machine", "precision", "peak_gops", "floor_ms", "expected_ms", "mj", "why"]);
@@ -68,8 +89,13 @@ fn machines_are_compared_and_files_of_them_are_read() {
 fn this_machine_is_held_against_its_predictions() {
     let place = Place::new();
     let report = place.run("predict --check --plot plot.html -m zoo:lenet-5 --threads 1 --json").json();
-    assert_keys(&report["networks"][0], &["network", "measured_ms", "predicted_ms", "error", "layer_error_median"]);
-    assert_eq!(report["layer_correlations"].as_array().unwrap().len(), 3);
+    let network = &report["networks"][0];
+    assert_keys(network, &["network", "measured_ms", "predicted_ms", "error", "layer_error_median", "layer_spearman"]);
+    assert_keys(&network["layer_spearman"], &["operations", "bytes", "prediction"]);
+    // One network is no cloud of networks: its layers are.
+    let told = report["layers_told_by"].as_array().unwrap();
+    told.iter().for_each(|told| assert_keys(told, &["of", "pearson", "pearson_log", "spearman", "error_median"]));
+    assert_eq!((told.len(), report.get("networks_told_by")), (3, None));
     assert!(place.read("plot.html").matches("<svg").count() == 3);
     let Done { code, .. } = place.run("predict --check --all");
     assert_eq!(code, Some(2));

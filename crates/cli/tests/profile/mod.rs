@@ -1,5 +1,8 @@
 //! `profile`: its table, its files, and what of its page can be told without a browser.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::support::{Place, tilewise};
@@ -115,4 +118,64 @@ fn batches_and_threads_are_what_was_asked_for() {
     assert_eq!((&report["batch"], &report["machine"]["threads"]), (&3.into(), &2.into()));
     let one = tilewise(&format!("{SMALL} --json")).json();
     assert_eq!(report["macs"].as_u64().unwrap(), 3 * one["macs"].as_u64().unwrap());
+}
+
+/// Counters as Linux has them: a package with its memory and its cores, and the same package once more by another bus.
+fn counters(place: &Place, energy: &str) {
+    for (zone, name) in [
+        ("intel-rapl:0", "package-0"),
+        ("intel-rapl:0:0", "core"),
+        ("intel-rapl:0:1", "dram"),
+        ("intel-rapl-mmio:0", "package-0"),
+    ] {
+        place.write(&format!("powercap/{zone}/name"), format!("{name}\n").as_bytes());
+        place.write(&format!("powercap/{zone}/max_energy_range_uj"), b"262143328850\n");
+        place.write(&format!("powercap/{zone}/energy_uj"), energy.as_bytes());
+    }
+}
+
+#[test]
+fn measured_energy_is_that_of_the_counters() {
+    let place = Place::new();
+    // A millijoule of the package and half of one of memory each millisecond; the counter of the package comes round.
+    let (range, start, step) = (262_143_328_850_u64, 262_143_300_000_u64, 1000);
+    counters(&place, &format!("{start}\n"));
+    let over = AtomicBool::new(false);
+    let report = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for turn in 1.. {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                for (zone, step) in [("intel-rapl:0", step), ("intel-rapl:0:1", step / 2)] {
+                    // In one piece, as the kernel shows it.
+                    place.write("next", format!("{}\n", (start + turn * step) % range).as_bytes());
+                    let file = format!("powercap/{zone}/energy_uj");
+                    std::fs::rename(place.path("next"), place.path(&file)).unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let done = place.run("profile -m zoo:lenet-5 --duration 0.3 --threads 1 --powercap powercap --json");
+        over.store(true, Ordering::Relaxed);
+        done.json()
+    });
+    let (measured, runs) = (&report["measured"], report["runs"].as_f64().unwrap());
+    let [package, dram] = ["package_mj", "dram_mj"].map(|key| runs * measured[key].as_f64().unwrap());
+    // At most what 0.3 s and the time of a slow machine bring, and not the 262 kJ of a counter that came round unseen.
+    assert!((10.0..60_000.0).contains(&package), "{package} mJ: {measured}");
+    assert!((0.4..0.6).contains(&(dram / package)), "{dram} of {package} mJ");
+    assert!(measured["unavailable"].is_null(), "{measured}");
+}
+
+#[test]
+fn energy_that_is_not_measured_says_why() {
+    let place = Place::new();
+    let profile = |place: &Place| place.run(&format!("{SMALL} --powercap powercap")).fine();
+    assert!(profile(&place).contains("energy not available: the machine offers no RAPL counters in powercap"));
+    counters(&place, "77\n");
+    assert!(profile(&place).contains("energy not available: the RAPL counters stand still"));
+    place.write("powercap/intel-rapl:0/energy_uj", b"none\n");
+    let text = profile(&place);
+    assert!(text.contains("energy not available: cannot read powercap/intel-rapl:0/energy_uj"), "{text}");
 }

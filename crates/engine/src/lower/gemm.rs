@@ -28,8 +28,7 @@ struct Product {
 pub(super) fn lower_gemm(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Gemm) -> Result<bool, PlanError> {
     let (Some(a), Some(b)) = (layer.input(0), layer.input(1)) else { return Ok(false) };
     let (&[ar, ac], &[br, bc]) = (&*lowering.shape(a), &*lowering.shape(b)) else { return Ok(false) };
-    let (m, k) = if op.transA { (ac, ar) } else { (ar, ac) };
-    let n = if op.transB { br } else { bc };
+    let ([m, k], [_, n]) = (op.left([ar, ac]), op.right([br, bc]));
     let c = layer.input(2).filter(|_| op.beta != 0.0);
     let shape = c.map(|c| lowering.shape(c)).unwrap_or_default();
     let row = shape == [n] || shape == [1, n];

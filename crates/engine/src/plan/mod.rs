@@ -15,7 +15,7 @@ use tilewise_tensor::{AlignedBuffer, DType};
 
 use crate::lower::{self, Flow, Lowered};
 use crate::run::Memory;
-use crate::schedule::{Decision, Misfit, Question};
+use crate::schedule::{Decision, Machine, Misfit, Predicted, Question, predict, predict_fixed};
 use crate::{PlanError, RunError, Schedule};
 
 pub use operand::{Operand, Role};
@@ -169,6 +169,16 @@ impl Plan {
     /// Bytes of the arena that are in use during each step, in order, scratch included.
     pub fn live_bytes(&self) -> &[usize] {
         &self.live_bytes
+    }
+
+    /// How long each step should take, in order, in runs that follow each other.
+    pub fn predicted(&self, cpu: &Cpu, machine: &Machine) -> Vec<Predicted> {
+        let machine = machine.seen_by(self.constant_bytes() + self.arena_bytes, cpu);
+        let predicted = |step: &StepInfo| match &step.decision {
+            Some(decision) => predict(decision, cpu, &machine),
+            None => predict_fixed(step.kernel, [step.macs, step.bytes], cpu, &machine),
+        };
+        self.steps().map(predicted).collect()
     }
 
     /// Bytes of packed weights and other constants, which all arenas and plans of a model share.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tilewise_kernels::conv::fused::{FusedArgs, FusedKernel};
 use tilewise_kernels::conv::{self, ConvArgs, ConvBlocks, ConvKernel, Layout};
 use tilewise_kernels::gemm::{Gemm, GemmArgs, GemmBlocks, GemmKernel, Offsets, Rhs};
-use tilewise_kernels::measure::{fma_latency, fma_peak, read_rate, sweep, working_sets};
+use tilewise_kernels::measure::{fma_latency, fma_peak, read_rate, sweep, turns, working_sets};
 use tilewise_kernels::movement::{Reorder, choose_reorder};
 use tilewise_kernels::{Conv2d, Cpu, Ctx, DepthwisePointwise, Epilogue, MAX_LANES, Pads, Pool};
 use tilewise_tensor::{AlignedBuffer, Tensor, View};
@@ -230,11 +230,7 @@ impl Measure for Bench {
 
     fn times(&mut self, problem: &Problem, choices: &[Choice]) -> Vec<f64> {
         let mut best = vec![f64::INFINITY; choices.len()];
-        let until = Instant::now() + EACH * choices.len() as u32;
-        for turn in 0..TURNS {
-            if turn >= FEWEST_TURNS && Instant::now() > until {
-                break;
-            }
+        for turn in turns(FEWEST_TURNS, EACH * choices.len() as u32).take(TURNS) {
             let least = best.iter().copied().fold(f64::INFINITY, f64::min);
             // One that nothing comes near to is known well enough.
             if turn >= FEWEST_TURNS
@@ -305,11 +301,7 @@ pub(super) fn in_place(plans: [&Plan; 2], pool: &Arc<Pool>, time: Duration) -> R
     let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
     let mut arenas = [Arena::new(plans[0], Arc::clone(pool))?, Arena::new(plans[1], Arc::clone(pool))?];
     let mut best = plans.map(|plan| vec![f64::INFINITY; plan.steps().len()]);
-    let until = Instant::now() + time;
-    for turn in 0.. {
-        if turn >= FEWEST_TURNS && Instant::now() > until {
-            break;
-        }
+    for _ in turns(FEWEST_TURNS, time) {
         for ((plan, arena), best) in plans.iter().zip(&mut arenas).zip(&mut best) {
             let mut last = Instant::now();
             let run = plan.run_observed(&views, arena, |step| {

@@ -21,7 +21,7 @@ use tilewise_kernels::conv::fused::FusedKernel;
 use tilewise_kernels::conv::{ConvBlocks, ConvKernel, Layout};
 use tilewise_kernels::gemm::{GemmBlocks, GemmKernel};
 
-pub use cost::{Bound, Machine, Predicted, predict, predict_bytes};
+pub use cost::{Bound, Machine, Predicted, predict, predict_fixed};
 pub use measure::{Bench, machine};
 pub use problem::{Problem, Question};
 pub use search::{Budget, Changed, Measure, Tuned, recall, search};

@@ -27,6 +27,18 @@ operator! {
     }
 }
 
+impl Gemm {
+    /// `[m, k]` of a left operand with these rows and columns.
+    pub fn left<T>(&self, [rows, columns]: [T; 2]) -> [T; 2] {
+        if self.transA { [columns, rows] } else { [rows, columns] }
+    }
+
+    /// `[k, n]` of a right operand with these rows and columns.
+    pub fn right<T>(&self, [rows, columns]: [T; 2]) -> [T; 2] {
+        if self.transB { [columns, rows] } else { [rows, columns] }
+    }
+}
+
 impl Operator for Gemm {
     fn infer(&self, args: &Args<'_>) -> Result<Vec<ValueType>, OpError> {
         let (a, b) = (args.at(0)?, args.at(1)?);
@@ -35,14 +47,13 @@ impl Operator for Gemm {
             return Err(OpError::unsupported(format!("Gemm of {dtype}")));
         }
         expect_dtype(&b, "b", &[dtype])?;
-        let sides = |shape: Option<&[Dim]>, transposed: bool, what: &str| match shape {
-            Some([rows, columns]) if transposed => Ok((columns.clone(), rows.clone())),
-            Some([rows, columns]) => Ok((rows.clone(), columns.clone())),
+        let sides = |shape: Option<&[Dim]>, what: &str| match shape {
+            Some([rows, columns]) => Ok([rows.clone(), columns.clone()]),
             Some(shape) => Err(OpError::invalid(format!("{what} has {} axes, expected 2", shape.len()))),
-            None => Ok((Dim::Unknown, Dim::Unknown)),
+            None => Ok([Dim::Unknown, Dim::Unknown]),
         };
-        let (m, a_k) = sides(a.shape(), self.transA, "a")?;
-        let (b_k, n) = sides(b.shape(), self.transB, "b")?;
+        let [m, a_k] = self.left(sides(a.shape(), "a")?);
+        let [b_k, n] = self.right(sides(b.shape(), "b")?);
         if let (Some(p), Some(q)) = (a_k.known(), b_k.known())
             && p != q
         {

@@ -74,13 +74,12 @@ impl Layer<'_> {
     /// Fully connected layers, and products of activations.
     fn product(&self) -> Option<(String, String)> {
         let [.., rows, columns] = self.shape(1)[..] else { return None };
-        let transposed = if let Op::Gemm(op) = &self.node.op { op.transB } else { false };
         if !["Gemm", "MatMul"].contains(&self.node.op.name()) {
             return None;
         }
-        let filter = if transposed { format!("{columns}x{rows}") } else { format!("{rows}x{columns}") };
+        let [k, n] = if let Op::Gemm(op) = &self.node.op { op.right([rows, columns]) } else { [rows, columns] };
         let kind = if self.is_learned(1) { strided("FC", &[]) } else { "MatMul".to_owned() };
-        Some((kind, filter))
+        Some((kind, format!("{k}x{n}")))
     }
 
     /// True for a parameter, and for one with its axes in another order.

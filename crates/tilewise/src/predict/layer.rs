@@ -10,8 +10,6 @@ use crate::Error;
 pub struct Layer {
     /// Its name: the node's, or the first output's.
     pub name: String,
-    /// Name of the first output.
-    pub output_name: String,
     /// Name of the operator.
     pub op: &'static str,
     /// Multiply-adds.
@@ -39,6 +37,13 @@ pub struct Products {
     pub n: usize,
     /// Depth: taps times input channels of a group.
     pub k: usize,
+}
+
+impl Products {
+    pub(super) fn of_conv(p: &Conv2d) -> Self {
+        let m = p.n * p.oh() * p.ow();
+        Products { count: p.groups, m, n: p.oc / p.groups, k: p.ic / p.groups * p.kh * p.kw }
+    }
 }
 
 impl Layer {
@@ -70,24 +75,18 @@ fn layer(graph: &Graph, node: &Node) -> Layer {
     let outputs: Vec<ValueType> = node.outputs.iter().map(|&id| ty(id).clone()).collect();
     let (constants, inputs): (Vec<ValueId>, Vec<ValueId>) =
         node.inputs.iter().flatten().partition(|&&id| graph.constant(id).is_some());
-    let output_name = node.outputs.first().map_or(String::new(), |&id| graph.value(id).name.to_string());
+    let output_name = || node.outputs.first().map_or(String::new(), |&id| graph.value(id).name.to_string());
     let conv = conv(graph, node);
     Layer {
-        name: if node.name.is_empty() { output_name.clone() } else { node.name.to_string() },
-        output_name,
+        name: if node.name.is_empty() { output_name() } else { node.name.to_string() },
         op: node.op.name(),
         macs: node.op.macs(&Args::new(&args), &outputs) as f64,
-        products: conv.map(|conv| of_conv(&conv)).or_else(|| product(graph, node)),
+        products: conv.map(|conv| Products::of_conv(&conv)).or_else(|| product(graph, node)),
         conv,
         weights: constants.into_iter().map(elements).sum(),
         inputs: inputs.into_iter().map(elements).sum(),
         outputs: node.outputs.iter().map(|&id| elements(id)).sum(),
     }
-}
-
-fn of_conv(p: &Conv2d) -> Products {
-    let m = p.n * p.oh() * p.ow();
-    Products { count: p.groups, m, n: p.oc / p.groups, k: p.ic / p.groups * p.kh * p.kw }
 }
 
 /// The problem of a convolution of images.
@@ -123,12 +122,11 @@ fn product(graph: &Graph, node: &Node) -> Option<Products> {
     if !["Gemm", "MatMul"].contains(&node.op.name()) {
         return None;
     }
-    let transposed = if let Op::Gemm(op) = &node.op { op.transA } else { false };
     let left = graph.value((*node.inputs.first()?)?).ty.known_shape()?;
     let output = graph.value(*node.outputs.first()?).ty.known_shape()?;
-    let (&[.., rows, columns], &[.., m, n]) = (&left[..], &output[..]) else { return None };
-    let count = output[..output.len() - 2].iter().product();
-    Some(Products { count, m, n, k: if transposed { rows } else { columns } })
+    let (&[.., rows, columns], &[ref batch @ .., m, n]) = (&left[..], &output[..]) else { return None };
+    let [_, k] = if let Op::Gemm(op) = &node.op { op.left([rows, columns]) } else { [rows, columns] };
+    Some(Products { count: batch.iter().product(), m, n, k })
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What a network would cost on a machine: a pure function of its layers and of the machine's description, and, for
-//! the machine at hand, of the plan and of what was measured.
+//! the machine at hand, of the plan and of the machine's measured constants.
 
-mod calibration;
 mod cost;
 mod here;
 mod layer;
@@ -9,6 +8,6 @@ mod machine;
 pub mod stats;
 
 pub use cost::{Bound, Prediction, predict, systolic_steps, waves, why};
-pub use here::{Here, times};
+pub use here::Here;
 pub use layer::{Layer, Products, layers};
 pub use machine::{Compute, Dataflow, Efficiency, Level, MACHINES, Machine, Systolic};

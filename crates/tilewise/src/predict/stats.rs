@@ -9,7 +9,7 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
 }
 
 /// Pearson's correlation; NaN where one side does not vary.
-pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
+fn pearson(x: &[f64], y: &[f64]) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mx, my) = (mean(x), mean(y));
     let product =
@@ -18,7 +18,7 @@ pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
 }
 
 /// Pearson's correlation of logarithms.
-pub fn pearson_of_logs(x: &[f64], y: &[f64]) -> f64 {
+fn pearson_of_logs(x: &[f64], y: &[f64]) -> f64 {
     let logs = |values: &[f64]| values.iter().map(|value| value.ln()).collect::<Vec<_>>();
     pearson(&logs(x), &logs(y))
 }
@@ -38,6 +38,35 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     values.iter().map(rank).collect()
 }
 
+/// How well one list of positive numbers tells another.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// Pearson's correlation, which the largest decide.
+    pub pearson: f64,
+    /// Pearson's correlation of logarithms.
+    pub pearson_log: f64,
+    /// Spearman's correlation.
+    pub spearman: f64,
+    /// The median of the relative errors.
+    pub median: f64,
+    /// The relative error below which nine of ten lie.
+    pub p90: f64,
+}
+
+/// How well `x` tells `y`: by itself where it has the same unit, else at the rate that the median of `y / x` has.
+pub fn told(x: &[f64], y: &[f64], same_unit: bool) -> Told {
+    let rates: Vec<f64> = x.iter().zip(y).map(|(x, y)| y / x).collect();
+    let rate = if same_unit { 1.0 } else { quantile(&rates, 0.5) };
+    let errors: Vec<f64> = rates.iter().map(|own| (rate / own - 1.0).abs()).collect();
+    Told {
+        pearson: pearson(x, y),
+        pearson_log: pearson_of_logs(x, y),
+        spearman: spearman(x, y),
+        median: quantile(&errors, 0.5),
+        p90: quantile(&errors, 0.9),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +80,16 @@ mod tests {
         assert!(close(pearson_of_logs(&[1.0, 10.0, 100.0], &[1.0, 100.0, 10_000.0]), 1.0));
         assert_eq!(ranks(&[5.0, 1.0, 5.0]), [2.5, 1.0, 2.5]);
         assert!(pearson(&[1.0, 1.0], &[1.0, 2.0]).is_nan());
+    }
+
+    #[test]
+    fn errors_are_those_at_the_median_rate() {
+        let (x, y) = ([1.0, 2.0, 3.0], [10.0, 20.0, 60.0]);
+        let at_rate = told(&x, &y, false);
+        assert_eq!((at_rate.median, at_rate.p90), (0.0, 0.5));
+        let by_itself = told(&x, &y, true);
+        assert!((by_itself.median - 0.9).abs() < 1e-12 && (by_itself.p90 - 0.95).abs() < 1e-12, "{by_itself:?}");
+        assert_eq!(by_itself.spearman, 1.0);
     }
 
     #[test]

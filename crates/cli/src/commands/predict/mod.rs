@@ -1,18 +1,17 @@
 //! `predict`: what a network would cost on another machine, and how well this one is predicted.
 
 mod check;
+mod report;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
-use tilewise::View;
+use tilewise::Model;
 use tilewise::predict::{Here, Layer, Machine, Prediction, layers, predict, why};
-use tilewise::{Model, Session};
 
 use crate::args::{ModelArgs, OutputArgs, RunArgs};
-use crate::commands::infer::{Fill, filled};
 use crate::output::{self, Align, Table, short};
 
 #[derive(Args)]
@@ -84,10 +83,10 @@ impl Predict {
     }
 
     fn here(&self, model: &Model) -> Result<Outcome> {
-        let here = Here::measure(&self.run.options(&self.output)?)?;
+        let here = Here::measure(&self.run.options(&self.output)?);
         let mut session = self.run.session(model, &self.output)?;
-        let layers =
-            self.with_inputs(model, &mut session, |session, views| Ok(here.predict(model, session, views)?))?;
+        let shapes = self.run.shapes(model)?;
+        let layers = here.predict(&mut session, &shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
         let why = why(&here.machine, &layers, self.run.batch);
         Ok(Outcome { machine: here.machine, layers, why })
     }
@@ -106,17 +105,6 @@ impl Predict {
         let layers = predict(&layers, &machine);
         let why = why(&machine, &layers, self.run.batch);
         Ok(Outcome { machine, layers, why })
-    }
-
-    fn with_inputs<T>(
-        &self,
-        model: &Model,
-        session: &mut Session,
-        then: impl FnOnce(&mut Session, &[View<'_>]) -> Result<T>,
-    ) -> Result<T> {
-        let inputs = filled(model, &self.run.shapes(model)?, Fill::Random, self.model.seed)?;
-        let views: Vec<View<'_>> = inputs.iter().map(|tensor| tensor.view()).collect();
-        then(session, &views)
     }
 
     fn as_json(&self, outcome: &Outcome) -> Value {

@@ -31,6 +31,9 @@ pub(crate) struct ProfileVerb {
     /// Energies of operations and accesses, instead of those of 45 nm CMOS: JSON as docs/formats.md describes it
     #[arg(long, value_name = "FILE")]
     energy: Option<PathBuf>,
+    /// Folder of the energy counters, such as the host's inside a container [default: /sys/class/powercap]
+    #[arg(long, value_name = "FOLDER")]
+    powercap: Option<PathBuf>,
     /// Write everything as JSON; without FILE, to standard output instead of the table
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = STDOUT)]
     json: Option<PathBuf>,
@@ -90,6 +93,9 @@ impl ProfileVerb {
         let mut options = ProfileOptions { duration: Duration::from_secs_f64(self.duration), ..Default::default() };
         if let Some(path) = &self.energy {
             options.energy = table_of(path).with_context(|| format!("cannot use {}", path.display()))?;
+        }
+        if let Some(folder) = &self.powercap {
+            options.powercap.clone_from(folder);
         }
         let notes = OutputArgs { json: false, output: None, quiet: self.quiet, verbose: self.verbose };
         let model = self.model.load(&notes)?;

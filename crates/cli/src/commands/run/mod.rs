@@ -3,12 +3,11 @@
 mod feed;
 mod write;
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tilewise::image::Preprocess;
 use tilewise::{Classifier, Model, Prepared, embedded};
 
@@ -135,12 +134,10 @@ impl Run {
 
     fn bar(&self, known: usize) -> ProgressBar {
         // Short work is done before a bar is read.
-        if self.output.quiet || !std::io::stderr().is_terminal() || known < 8 {
+        if known < 8 {
             return ProgressBar::hidden();
         }
-        let bar = ProgressBar::new(known as u64);
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} photos, {per_sec}, {eta} left");
-        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        self.output.bar(known, "{bar:30} {pos}/{len} photos, {per_sec}, {eta} left")
     }
 }
 

@@ -3,6 +3,7 @@
 //! A choice's work is counted from its loops (`work.rs`): register tiles and their edges, vector loads, and the bytes
 //! that each level hands over. The measured constants of the machine turn counts into seconds.
 
+mod fixed;
 mod work;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tilewise_kernels::Cpu;
 
 use super::Decision;
+pub use fixed::predict_fixed;
 pub(super) use work::{Level, cold, last_level};
 
 use work::Work;
@@ -32,6 +34,18 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// The machine as a network that touches `bytes` in a run sees it: what lies beyond the level that keeps all of them
+    /// from one run to the next is never read.
+    pub(crate) fn seen_by(mut self, bytes: usize, cpu: &Cpu) -> Self {
+        let cores = cpu.cores.max(1);
+        let held = [cpu.l1d.size * cores, cpu.l2.size * cores, last_level(cpu)].iter().position(|&size| bytes <= size);
+        if let Some(level) = held.map(|level| level.max(1)) {
+            let rate = self.read[level];
+            self.read[level..].fill(rate);
+        }
+        self
+    }
+
     /// Seconds of a cycle of a core while it multiplies.
     fn cycle(&self, cpu: &Cpu) -> f64 {
         self.latency / cpu.fma_latency as f64
@@ -110,15 +124,6 @@ impl Predicted {
 /// The predicted time of a decision.
 pub fn predict(decision: &Decision, cpu: &Cpu, machine: &Machine) -> Predicted {
     Work::of(decision, cpu, machine).time(cpu, machine)
-}
-
-/// The predicted time of a step without a choice: `macs` multiply-adds, and each of `bytes` read or written once, in the
-/// level of the cache that holds them all.
-pub fn predict_bytes(macs: u64, bytes: u64, cpu: &Cpu, machine: &Machine) -> Predicted {
-    let mut work = Work::new(cpu.cores, machine.fma_per_cycle(cpu));
-    work.multiplies(macs as f64 / cpu.tier.lanes() as f64);
-    work.moves(work::home(cpu, bytes as usize), bytes as f64);
-    work.time(cpu, machine)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Predictions on machines that are described, not measured.
 
+use tilewise_kernels::catalog::catalog;
 use tilewise_kernels::conv::{self, ConvBlocks};
 use tilewise_kernels::{Conv2d, Cpu};
 
@@ -97,7 +98,7 @@ fn the_bound_is_what_the_layer_is_known_for() {
     assert_eq!(streamed.bound(), Bound::Dram);
     assert_eq!(chosen(conv("ic512 oc512 i14 k1")).bound(), Bound::Fma);
     // Bytes alone: in L2, in L3, in memory.
-    let levels = [1 << 18, 4 << 20, 64 << 20].map(|bytes| predict_bytes(0, bytes, &cpu, &machine).bound());
+    let levels = [1 << 18, 4 << 20, 64 << 20].map(|bytes| predict_fixed("copy", [0, bytes], &cpu, &machine).bound());
     assert_eq!(levels, [Bound::L2, Bound::L3, Bound::Dram]);
 }
 
@@ -114,4 +115,41 @@ fn idle_cores_cost_time() {
     };
     // One task for two cores multiplies twice as long as two.
     assert!(on_two(56, 256) > 1.5 * on_two(28, 256));
+}
+
+#[test]
+fn every_kernel_without_a_choice_has_its_cycles() {
+    let chosen = ["conv-", "gemm"];
+    let operators = catalog().map(|id| id.op).filter(|op| !chosen.iter().any(|start| op.starts_with(start)));
+    let priced = |op: &str| fixed::CYCLES.iter().any(|(name, _)| *name == op);
+    let without: Vec<&str> = operators.chain(["conv-transposed"]).filter(|op| !priced(op)).collect();
+    assert!(without.is_empty(), "{without:?}");
+    let unknown: Vec<&str> =
+        fixed::CYCLES.iter().map(|(name, _)| *name).filter(|name| catalog().all(|id| id.op != *name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn steps_without_a_choice_take_their_cycles_and_their_bytes() {
+    let (cpu, machine) = zen5();
+    let us = |kernel: &str, bytes| 1e6 * predict_fixed(kernel, [0, bytes], &cpu, &machine).seconds();
+    // 256 KiB are 4096 vectors: 12 cycles each and 700 more, at 3.65 GHz.
+    assert!((us("norm-rows_f32_8x16_avx512", 256 << 10) - 13.66).abs() < 0.01);
+    // Half of L2 is near; of 4 MiB the other 3.5 come at 108 GB/s on top.
+    let far = us("channels_f32_1x16_avx512", 4 << 20) - (1.6 * 65536.0 + 700.0) / 3650.0;
+    assert!((far - 33.98).abs() < 0.01, "{far}");
+    assert!(us("interpreted", 1 << 20) > 20.0 * us("unary_f32_1x16_avx512", 1 << 20));
+}
+
+#[test]
+fn a_small_network_never_reads_beyond_the_level_that_holds_it() {
+    let (cpu, machine) = zen5();
+    for (bytes, read) in [
+        (1 << 10, [460e9, 235e9, 235e9, 235e9]),
+        (1 << 20, [460e9, 235e9, 235e9, 235e9]),
+        (1 << 21, [460e9, 235e9, 108e9, 108e9]),
+        (1 << 30, [460e9, 235e9, 108e9, 40e9]),
+    ] {
+        assert_eq!(machine.seen_by(bytes, &cpu).read, read, "{bytes}");
+    }
 }

@@ -156,7 +156,7 @@ impl Work {
 }
 
 /// Bytes of `values` f32.
-fn bytes(values: usize) -> usize {
+pub(super) fn bytes(values: usize) -> usize {
     values * size_of::<f32>()
 }
 

@@ -61,6 +61,22 @@ pub(super) fn output_len(p: &Conv2d) -> usize {
 static CONVOLUTION: Computation<Conv2d> =
     Computation { macs: Conv2d::macs, reference: |p| reference::conv2d(p, &image(p), &weights(p, SEED), &[], &[]) };
 
+/// The row of a rung that is a kernel of the engine, the first of some operators that computes the problem.
+macro_rules! engine_rung {
+    ($name:literal, $change:literal, $ops:expr) => {
+        Rung {
+            name: $name,
+            change: $change,
+            of: &CONVOLUTION,
+            traffic: |p, cpu| count::kernel(p, named(p, cpu, $ops)?, cpu),
+            build: |p, cpu| kernel_rung(p, cpu, $ops),
+        }
+    };
+}
+
+/// The operators of kernels with sums of products and no transform.
+const DIRECT: &[&str] = &["conv-depthwise", "conv-pointwise", "conv-direct"];
+
 /// The steps, slowest first; what the engine has no kernel for is left out.
 pub(super) static RUNGS: &[Rung<Conv2d>] = &[
     Rung {
@@ -87,43 +103,33 @@ pub(super) static RUNGS: &[Rung<Conv2d>] = &[
         traffic: |p, cpu| Some(count::im2col(p, &product(p), cpu)),
         build: im2col_rung,
     },
-    Rung {
-        name: "blocked-direct",
-        change: "The engine's direct kernel: vectors of channels, weights in the tile's order, pixels times channels \
-                 of sums in registers, and no matrix of columns.",
-        of: &CONVOLUTION,
-        traffic: |p, cpu| count::kernel(p, direct(p, cpu)?, cpu),
-        build: |p, cpu| kernel_rung(p, cpu, direct),
-    },
-    Rung {
-        name: "winograd-f2",
-        change: "Squares of 2 x 2 outputs from 4 x 4 products: 2.25 times fewer multiply-adds for 3 x 3, paid with \
-                 additions.",
-        of: &CONVOLUTION,
-        traffic: |p, cpu| count::kernel(p, named(p, cpu, "conv-winograd2")?, cpu),
-        build: |p, cpu| kernel_rung(p, cpu, |p, cpu| named(p, cpu, "conv-winograd2")),
-    },
-    Rung {
-        name: "winograd-f4",
-        change: "Squares of 4 x 4 outputs from 6 x 6 products: 4 times fewer, larger weights, more rounding.",
-        of: &CONVOLUTION,
-        traffic: |p, cpu| count::kernel(p, named(p, cpu, "conv-winograd4")?, cpu),
-        build: |p, cpu| kernel_rung(p, cpu, |p, cpu| named(p, cpu, "conv-winograd4")),
-    },
-    Rung {
-        name: "winograd-f6",
-        change: "Squares of 6 x 6 outputs from 8 x 8 products: 5.06 times fewer, and the transforms cost as much again.",
-        of: &CONVOLUTION,
-        traffic: |p, cpu| count::kernel(p, named(p, cpu, "conv-winograd6")?, cpu),
-        build: |p, cpu| kernel_rung(p, cpu, |p, cpu| named(p, cpu, "conv-winograd6")),
-    },
-    Rung {
-        name: "fft",
-        change: "Products of Fourier transforms by tiles: what a tap costs no longer depends on how many there are.",
-        of: &CONVOLUTION,
-        traffic: |p, cpu| count::kernel(p, named(p, cpu, "conv-fft")?, cpu),
-        build: |p, cpu| kernel_rung(p, cpu, |p, cpu| named(p, cpu, "conv-fft")),
-    },
+    engine_rung!(
+        "blocked-direct",
+        "The engine's direct kernel: vectors of channels, weights in the tile's order, pixels times channels \
+         of sums in registers, and no matrix of columns.",
+        DIRECT
+    ),
+    engine_rung!(
+        "winograd-f2",
+        "Squares of 2 x 2 outputs from 4 x 4 products: 2.25 times fewer multiply-adds for 3 x 3, paid with \
+         additions.",
+        &["conv-winograd2"]
+    ),
+    engine_rung!(
+        "winograd-f4",
+        "Squares of 4 x 4 outputs from 6 x 6 products: 4 times fewer, larger weights, more rounding.",
+        &["conv-winograd4"]
+    ),
+    engine_rung!(
+        "winograd-f6",
+        "Squares of 6 x 6 outputs from 8 x 8 products: 5.06 times fewer, and the transforms cost as much again.",
+        &["conv-winograd6"]
+    ),
+    engine_rung!(
+        "fft",
+        "Products of Fourier transforms by tiles: what a tap costs no longer depends on how many there are.",
+        &["conv-fft"]
+    ),
 ];
 
 /// A rung of plain code on one thread.
@@ -134,21 +140,20 @@ pub(super) fn plain_rung(p: &Conv2d, f: fn(&Conv2d, &[f32], &[f32], &mut [f32]))
 
 /// The engine's kernel with sums of products and no transform.
 pub(super) fn direct(p: &Conv2d, cpu: &Cpu) -> Option<&'static ConvKernel> {
-    ["conv-depthwise", "conv-pointwise", "conv-direct"].into_iter().find_map(|op| named(p, cpu, op))
+    named(p, cpu, DIRECT)
 }
 
-/// The fastest by count of the kernels whose names begin with `op` and that compute `p`; `winograd2` leaves out
-/// `winograd2r5`, which is for larger kernels, where both do not fit the same problem.
-fn named(p: &Conv2d, cpu: &Cpu, op: &str) -> Option<&'static ConvKernel> {
-    let rows = crate::conv::candidates(p, cpu).filter(|row| row.id.op.starts_with(op));
-    rows.min_by_key(|row| crate::conv::cycles(p, row, cpu))
+/// The fastest by count of the kernels for `p` whose operator begins as the first of `ops` that there is any of.
+fn named(p: &Conv2d, cpu: &Cpu, ops: &[&str]) -> Option<&'static ConvKernel> {
+    ops.iter().find_map(|op| {
+        let rows = crate::conv::candidates(p, cpu).filter(|row| row.id.op.starts_with(op));
+        rows.min_by_key(|row| crate::conv::cycles(p, row, cpu))
+    })
 }
-
-type Choose = fn(&Conv2d, &Cpu) -> Option<&'static ConvKernel>;
 
 /// A kernel with weights packed ahead and the image in its layout, as both are inside a network.
-fn kernel_rung(p: &Conv2d, cpu: &Cpu, choose: Choose) -> Option<Built> {
-    let row = cpu.tier.available().then(|| choose(p, cpu)).flatten()?;
+fn kernel_rung(p: &Conv2d, cpu: &Cpu, ops: &[&str]) -> Option<Built> {
+    let row = cpu.tier.available().then(|| named(p, cpu, ops)).flatten()?;
     let mut prepared = Prepared::new(p, row, cpu, &weights(p, SEED), &[], &[]);
     let x = prepared.input(&image(p));
     let output = prepared.output();

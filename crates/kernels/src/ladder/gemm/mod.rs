@@ -76,7 +76,8 @@ pub(super) static RUNGS: &[Rung<Product>] = &[
     Rung {
         name: "blocked",
         change: "The loops walk over blocks of all three matrices that fit L1 together, so that a value is brought in \
-                 once a block and not once a use.",
+                 once a block and not once a use: no gain yet where each addition waits for the one before, and not \
+                 for memory.",
         of: &PRODUCT,
         traffic: |p, cpu| Some(nest(p, [blocks(square_in(cpu.l1d.size)), scalars()].concat(), 3).traffic(cpu)),
         build: |p, cpu| {

@@ -219,7 +219,8 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("pointerover", (event) => showTip(event.target));
 document.addEventListener("focusin", (event) => showTip(event.target));
-document.addEventListener("scroll", () => showTip(null), true);
+// What the keyboard is at keeps its words when it is scrolled into the window.
+document.addEventListener("scroll", () => showTip(document.querySelector(".mark:focus-visible")), true);
 
 drawHead();
 drawKinds();

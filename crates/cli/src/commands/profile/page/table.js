@@ -50,7 +50,7 @@ function cell(column, layer) {
   if (column.swatch) td.append(Object.assign(document.createElement("span"), { className: `swatch k${layer.color}` }));
   if (column.bar) {
     td.className = `share k${layer.color}`;
-    td.style.setProperty("--part", `${(100 * layer.share) / layer.mostShare}%`);
+    td.style.setProperty("--part", `${100 * (layer.share / layer.mostShare)}%`);
   }
   td.append(shown);
   return td;
