@@ -116,6 +116,7 @@ fn direct(p: &Conv2d, kernel: &ConvKernel, reuse: &Reuse<ConvStage>, cpu: &Cpu) 
         match stage {
             ConvStage::Oc => format!("{step} output channels of {of}"),
             ConvStage::Ic => format!("{step} input channels of {of}: sums go on from the output"),
+            ConvStage::Row if step == 1 => format!("row of {of}"),
             ConvStage::Row => format!("{step} rows of {of}"),
             ConvStage::Pixel => format!("{step} pixels of {of}"),
             ConvStage::PackX => {
@@ -236,7 +237,11 @@ mod tests {
         let large = Conv2d { kh: 7, kw: 9, ..p };
         let line = Conv2d { kh: 1, kw: 7, ..p };
         let cases: [(&str, &Conv2d, &[&str]); 4] = [
-            ("conv-direct_f32_14x32_avx512", &p, &["9 taps", "copy what the strip reads", "weights (72 KiB) from L"]),
+            (
+                "conv-direct_f32_14x32_avx512",
+                &p,
+                &["9 taps", "copy what the strip reads", "14 pixels of 56, weights (18 KiB) from L1"],
+            ),
             (
                 "conv-winograd4_f32_14x32_avx512",
                 &p,

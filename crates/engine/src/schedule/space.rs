@@ -141,7 +141,8 @@ fn conv_blocks(p: &Conv2d, kernel: &ConvKernel, cpu: &Cpu) -> impl Iterator<Item
 /// The blocks of which no earlier ones have the same nest: one loop alone is the same in any order.
 fn distinct<B, S: Stage>(all: Vec<B>, nest: impl Fn(&B) -> Nest<S>) -> Vec<B> {
     let nests: Vec<Nest<S>> = all.iter().map(nest).collect();
-    let is_first = |i: usize| !nests[..i].contains(&nests[i]);
+    let is_same = |a: &Nest<S>, b: &Nest<S>| (a.levels(), a.shared()) == (b.levels(), b.shared());
+    let is_first = |i: usize| !nests[..i].iter().any(|other| is_same(other, &nests[i]));
     all.into_iter().enumerate().filter(|&(i, _)| is_first(i)).map(|(_, blocks)| blocks).collect()
 }
 
@@ -249,6 +250,35 @@ pub(super) mod tests {
         }
         assert!(ops("i28 g64 p1").contains("conv-depthwise"));
         assert_eq!(ops("i28 k1"), BTreeSet::from(["conv-pointwise", "conv-im2col"]));
+    }
+
+    #[test]
+    fn orders_of_loops_are_candidates_where_they_make_another_nest() {
+        let orders = |problem: &Problem| {
+            let all = candidates(problem, &Cpu::zen5());
+            let order = |choice: &Choice| match choice {
+                Choice::Conv(_, blocks) | Choice::Fused(_, blocks) => blocks.order.to_string(),
+                Choice::Gemm(_, blocks) => blocks.order.to_string(),
+            };
+            all.iter().map(order).collect::<BTreeSet<String>>()
+        };
+        let product = |m: usize| {
+            let (a, b) = (Strides { row: 768, col: 1 }, Strides { row: 1000, col: 1 });
+            let problem = Gemm { m, n: 1000, k: 768, a, b, alpha: 1.0, epilogue: Epilogue::default() };
+            Problem::Gemm { problem, count: 1, packed: true }
+        };
+        let (row, pixel, ic) = ("row,oc,ic,pixel", "pixel,row,oc,ic", "ic,pack-x,oc,row,pixel");
+        let cases: [(Problem, &[&str]); 5] = [
+            (Problem::Conv(conv("i56 p1 ic256 oc256")), &["oc,ic,row,pixel", row, pixel, ic]),
+            // A pointwise convolution has no rows.
+            (Problem::Conv(conv("i28 k1 ic256")), &["oc,ic,row,pixel", pixel, ic]),
+            (Problem::Conv(conv("i28 g64 p1")), &["oc,ic,row,pixel"]),
+            (product(197), &["n,k,m,n,m", "n,k,m,m,n"]),
+            (product(1), &["n,k,m,n,m"]),
+        ];
+        for (problem, want) in cases {
+            assert_eq!(orders(&problem), want.iter().map(ToString::to_string).collect(), "{problem}");
+        }
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl<S> Level<S> {
 }
 
 /// The levels that one problem runs, outermost first. Loops of one round are left out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Nest<S> {
     extents: [usize; AXES],
     levels: [Level<S>; MOST + MOST_SHARED],
@@ -106,6 +106,8 @@ impl<S: Stage> Nest<S> {
         order: &Order<S>,
         step: impl Fn(S, usize) -> usize,
     ) -> Self {
+        let are_outputs = shared.iter().all(|(stage, _)| matches!(stage.kind(), Kind::Output(_)));
+        debug_assert!(are_outputs, "threads never add to the same sum");
         let none = Level { stage: S::DEFAULT[0], step: 0, of: 0 };
         let mut nest = Nest { extents, levels: [none; MOST + MOST_SHARED], len: 0, shared: 0, tiles: 0 };
         let mut left = extents;

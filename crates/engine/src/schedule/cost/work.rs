@@ -328,10 +328,8 @@ fn product(
     let (a, b, c) = (bytes(m * k * count), bytes(k * n * count), bytes(m * n * count));
     let reuse = reuse::product(p, (count, packed), (kernel, blocks), cpu);
     if m > mr {
-        work.moves(
-            Level::L2,
-            count as f64 * [0, 1].map(|operand| reuse.moved(operand, cpu.l1d.size)).iter().sum::<f64>(),
-        );
+        let [a, b] = [0, 1].map(|operand| reuse.moved(operand, cpu.l1d.size));
+        work.moves(Level::L2, count as f64 * (a + b));
     }
     if !p.reads_a_in_place() {
         // About a cycle a value.
