@@ -172,6 +172,45 @@ fn entries_of_a_schedule_that_do_not_fit_are_named_and_passed_over() {
 }
 
 #[test]
+fn an_order_of_loops_runs_with_the_same_bits_and_an_illegal_one_is_named_with_the_reason() {
+    let place = Place::new();
+    let usual = place.run("explain --text --threads 1 --isa avx2").fine();
+    let orders = [("conv-pointwise", "pixel,row,oc,ic"), ("conv-first", "row,oc,ic,pixel"), ("gemm", "m,k,n,n,m")];
+    let with = |line: &str, order: &str| line.replacen(" : ", &format!(" order={order} : "), 1);
+    let mut ordered = 0;
+    let other: Vec<String> = usual
+        .lines()
+        .map(|line| {
+            let order = orders.iter().find(|(op, _)| line.starts_with(op));
+            ordered += usize::from(order.is_some());
+            order.map_or_else(|| line.to_owned(), |(_, order)| with(line, order))
+        })
+        .collect();
+    assert!(ordered > 5, "{usual}");
+    let other = other.join("\n") + "\n";
+    place.write("other.txt", other.as_bytes());
+    assert_eq!(place.run("explain --text --threads 1 --isa avx2 --schedule other.txt").fine(), other);
+    for (schedule, out) in [("none", "usual.npz"), ("other.txt", "other.npz")] {
+        place.run(&format!("infer --fill random --threads 2 --isa avx2 --schedule {schedule} -o {out}")).fine();
+    }
+    let bytes = |name| std::fs::read(place.path(name)).unwrap();
+    assert!(bytes("usual.npz") == bytes("other.npz"), "the order of the loops changed a bit");
+
+    let line = |op: &str| usual.lines().find(|line| line.starts_with(op)).unwrap();
+    let illegal = [
+        (with(line("conv-first"), "oc,oc,ic,row"), "the number of 'oc' is 2, not 1"),
+        (with(line("conv-pointwise"), "m,n,k"), "there is no 'm' in an order of oc,ic,row,pixel"),
+        (with(line("conv-depthwise"), "row,oc,ic,pixel"), "an order of their own"),
+    ];
+    let lines: String = illegal.iter().map(|(line, _)| format!("{line}\n")).collect();
+    place.write("illegal.txt", format!("tilewise schedule 1\n{lines}").as_bytes());
+    let done = place.run("explain --text --threads 1 --isa avx2 --schedule illegal.txt");
+    assert_eq!((done.code, done.out), (Some(0), usual.clone()));
+    let told: Vec<&str> = illegal.iter().map(|(_, why)| *why).filter(|why| !done.err.contains(why)).collect();
+    assert!(told.is_empty() && done.err.lines().count() == illegal.len(), "{told:?} not in {}", done.err);
+}
+
+#[test]
 fn explain_lists_the_ways_to_run_a_layer() {
     let rows = tilewise("explain --layer stem --duration 0 --threads 1 --json").json();
     let ways = rows[0]["candidates"].as_array().unwrap();

@@ -15,6 +15,7 @@ pub mod ladder;
 mod math;
 pub mod measure;
 pub mod movement;
+pub mod nest;
 pub mod norm;
 mod parallel;
 pub mod pool;

@@ -24,6 +24,17 @@ pub struct Ctx<'a> {
     pub scratch: &'a mut [f32],
 }
 
+impl Ctx<'_> {
+    /// Runs tasks on all threads of the pool, each with `len` values of the scratch that it has for itself.
+    pub(crate) fn run(self, tasks: usize, len: usize, task: &(dyn Fn(usize, &mut [f32]) + Sync)) {
+        let scratch = Shards::new(self.scratch);
+        self.pool.run(tasks, &|Task { index, worker }| {
+            // SAFETY: a worker runs one task at a time, and the ranges of workers do not overlap.
+            task(index, unsafe { scratch.range(worker * len..(worker + 1) * len) });
+        });
+    }
+}
+
 /// One piece of a parallel loop.
 #[derive(Clone, Copy, Debug)]
 pub struct Task {

@@ -2,6 +2,7 @@
 
 use tilewise_tensor::difference;
 
+use crate::nest::{Order, Stage};
 use crate::{Ctx, Epilogue, Pool, Tier, Unary};
 
 pub(crate) use crate::ladder::operands::numbers;
@@ -75,6 +76,17 @@ impl Random {
             false => random.below(1 << 20) as f32 / (1 << 19) as f32 - 1.0,
         };
         (0..len).map(|_| value(self)).collect()
+    }
+
+    /// Any legal order of the loops.
+    pub(crate) fn order<S: Stage>(&mut self) -> Order<S> {
+        let mut stages = S::DEFAULT.to_vec();
+        loop {
+            (1..stages.len()).for_each(|i| stages.swap(i, self.below(i + 1)));
+            if let Ok(order) = Order::new(&stages) {
+                return order;
+            }
+        }
     }
 
     /// Any epilogue; with integers one that keeps them integers.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
-use tilewise::{Bound, Candidate, Explained, Predicted, View, candidates};
+use tilewise::{Bound, Candidate, Cpu, Explained, Predicted, View, candidates};
 
 use crate::args::{ModelArgs, OutputArgs, RunArgs, parse_seconds};
 use crate::commands::infer::{Fill, filled};
@@ -61,8 +61,9 @@ impl Explain {
             };
             ways = rows.iter().map(ways_of).collect();
         }
+        let cpu = session.options().cpu();
         if self.output.json {
-            let rows = rows.iter().enumerate().map(|(i, row)| as_json(row, ways.get(i)));
+            let rows = rows.iter().enumerate().map(|(i, row)| as_json(row, ways.get(i), &cpu));
             output::json(path, &rows.collect::<Vec<_>>())?;
             return Ok(true);
         }
@@ -77,7 +78,7 @@ impl Explain {
         }
         for (row, decision) in rows.iter().filter_map(|row| Some((row, row.info.decision.as_ref()?))) {
             if self.loops {
-                text += &format!("\n{}: {}", row.info.layer, decision.loops());
+                text += &format!("\n{}: {}", row.info.layer, decision.loops(&cpu));
             }
         }
         output::text(path, &text)?;
@@ -98,10 +99,10 @@ fn of_bound(row: &Explained) -> f64 {
     row.predicted.floor() * 1e3 / row.measured_ms
 }
 
-fn as_json(row: &Explained, ways: Option<&Vec<Candidate>>) -> serde_json::Value {
+fn as_json(row: &Explained, ways: Option<&Vec<Candidate>>, cpu: &Cpu) -> serde_json::Value {
     let (info, predicted) = (&row.info, &row.predicted);
     let (choice, loops) =
-        info.decision.as_ref().map(|decision| (decision.choice.to_string(), decision.loops())).unwrap_or_default();
+        info.decision.as_ref().map(|decision| (decision.choice.to_string(), decision.loops(cpu))).unwrap_or_default();
     let mut object = json!({"layer": info.layer, "merged": info.merged, "op": info.op, "kernel": info.kernel,
         "choice": choice, "loops": loops, "output": info.output, "macs": info.macs, "bytes": info.bytes,
         "predicted_ms": predicted.seconds() * 1e3, "measured_ms": row.measured_ms,

@@ -80,7 +80,7 @@ pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Wei
         dynamic: 0,
         chosen: Schedule::default(),
         questions: Vec::new(),
-        misfits: Vec::new(),
+        misfits: schedule.refused().to_vec(),
     };
     let inputs = lowering.inputs()?;
     for id in graph.order()? {

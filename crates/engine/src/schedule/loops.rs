@@ -3,21 +3,23 @@
 use std::fmt::{self, Display, Write};
 
 use tilewise_kernels::conv::fused::FusedKernel;
-use tilewise_kernels::conv::{self, ConvBlocks, ConvKernel, Layout, Squares};
-use tilewise_kernels::gemm::{Gemm, GemmBlocks, GemmKernel};
-use tilewise_kernels::{Conv2d, DepthwisePointwise, Epilogue};
+use tilewise_kernels::conv::{self, ConvBlocks, ConvKernel, ConvStage, Layout, Squares};
+use tilewise_kernels::gemm::{Gemm, GemmKernel, GemmStage};
+use tilewise_kernels::nest::{Level, Stage};
+use tilewise_kernels::{Conv2d, Cpu, DepthwisePointwise, Epilogue};
 
+use super::reuse::{self, Reuse};
 use super::{Choice, Decision, Problem};
 
 /// Lines of a nest, each deeper than the one before until the next `at`.
-struct Nest {
+struct Lines {
     text: String,
     depth: usize,
 }
 
-impl Nest {
+impl Lines {
     fn new(problem: &dyn Display) -> Self {
-        Nest { text: format!("{problem}\n"), depth: 0 }
+        Lines { text: format!("{problem}\n"), depth: 0 }
     }
 
     /// A line at the present depth.
@@ -33,21 +35,44 @@ impl Nest {
             self.depth += 1;
         }
     }
+
+    /// The levels of a nest: `told` says what a level does, and after each loop stands what its rounds use again.
+    fn levels<S: Stage>(&mut self, reuse: &Reuse<S>, cpu: &Cpu, told: impl Fn(usize, &Level<S>) -> String) {
+        for (number, level) in reuse.nest.levels().iter().enumerate() {
+            let line = told(number, level);
+            let Some(_) = level.stage.kind().axis() else {
+                self.line(format_args!("{line}"));
+                continue;
+            };
+            let notes: Vec<String> = match number < reuse.nest.shared() {
+                true => vec!["in parallel".to_owned()],
+                false => reuse.kept(number, cpu).map(|kept| kept.to_string()).collect(),
+            };
+            let notes = notes.iter().map(|note| format!(", {note}")).collect::<String>();
+            self.each(level.rounds(), format_args!("{line}{notes}"));
+        }
+    }
 }
 
 /// The loops of a decision; nothing where the choice is none for the problem.
-pub(super) fn loops(decision: &Decision) -> String {
+pub(super) fn loops(decision: &Decision, cpu: &Cpu) -> String {
     match (&decision.problem, &decision.choice) {
-        (Problem::Conv(p) | Problem::FlatConv(p), Choice::Conv(kernel, blocks)) => conv(p, kernel, blocks),
+        (Problem::Conv(p) | Problem::FlatConv(p), Choice::Conv(kernel, blocks)) => conv(p, kernel, blocks, cpu),
         (Problem::Pair(p), Choice::Fused(kernel, blocks)) => fused(p, kernel, blocks),
-        (Problem::Gemm { problem, packed, .. }, Choice::Gemm(kernel, blocks)) => gemm(problem, kernel, blocks, *packed),
+        (Problem::Gemm { problem, count, packed }, Choice::Gemm(kernel, blocks)) => {
+            let reuse = reuse::product(problem, (*count, *packed), (kernel, blocks), cpu);
+            gemm(problem, *count, kernel, (&reuse, cpu))
+        }
         (Problem::Conv(_) | Problem::FlatConv(_) | Problem::Pair(_) | Problem::Gemm { .. }, _) => String::new(),
     }
 }
 
 /// The loops of a convolution.
-fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> String {
-    let mut nest = Nest::new(p);
+fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, cpu: &Cpu) -> String {
+    if let Some(reuse) = reuse::convolution(p, kernel, blocks) {
+        return direct(p, kernel, &reuse, cpu);
+    }
+    let mut nest = Lines::new(p);
     let (lanes, [pixels, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
     let (icg, ocg, [oh, ow]) = (p.ic / p.groups, p.oc / p.groups, [p.oh(), p.ow()]);
     if kernel.y == Layout::Nchw {
@@ -72,42 +97,45 @@ fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> String {
         transformed(&mut nest, p, kernel, blocks, &squares);
         return nest.text;
     }
-    if p.is_depthwise() {
-        let vectors = p.ic.div_ceil(lanes);
-        nest.each(p.n * vectors, format_args!("{} images x {vectors} vectors of {lanes} channels, in parallel", p.n));
-        nest.each(oh, format_args!("output row of {oh}, strips of {}", blocks.rows));
-        nest.each(ow.div_ceil(pixels), format_args!("{pixels} pixels of {ow}"));
-        let taps = p.kh * p.kw;
-        nest.line(format_args!("{taps} taps, unrolled: {pixels} sums in registers, {lanes} channels a vector"));
-        epilogue(&mut nest, &p.epilogue);
-        return nest.text;
-    }
-    nest.each(p.n * p.groups, format_args!("{} images x {} groups, in parallel", p.n, p.groups));
-    nest.each(oh.div_ceil(blocks.rows), format_args!("strip of {} output rows of {oh}, in parallel", blocks.rows));
-    nest.each(ocg.div_ceil(blocks.oc), format_args!("{} output channels of {ocg}, in parallel", blocks.oc));
-    if p.pads != Default::default() || p.stride != [1, 1] {
-        nest.line(format_args!("copy the strip's input, padded, into the worker's scratch"));
-    }
-    let passed = blocks.oc.min(ocg);
-    nest.each(
-        passed.div_ceil(columns),
-        format_args!("{columns} output channels of {passed}: their weights stay in L2"),
-    );
-    nest.each(
-        icg.div_ceil(blocks.ic),
-        format_args!("{} input channels of {icg}: sums go on from the output", blocks.ic),
-    );
-    nest.each(blocks.rows.min(oh), format_args!("row of {}", blocks.rows.min(oh)));
+    let vectors = p.ic.div_ceil(lanes);
+    nest.each(p.n * vectors, format_args!("{} images x {vectors} vectors of {lanes} channels, in parallel", p.n));
+    nest.each(oh, format_args!("output row of {oh}, strips of {}", blocks.rows));
     nest.each(ow.div_ceil(pixels), format_args!("{pixels} pixels of {ow}"));
-    let (taps, deep) = (p.kh * p.kw, blocks.ic.min(icg));
-    nest.line(format_args!("for {deep} input channels x {taps} taps: {pixels} x {columns} sums in registers, unrolled, {lanes} channels a vector"));
+    let taps = p.kh * p.kw;
+    nest.line(format_args!("{taps} taps, unrolled: {pixels} sums in registers, {lanes} channels a vector"));
     epilogue(&mut nest, &p.epilogue);
     nest.text
 }
 
+/// The loops of a direct convolution, as its nest has them.
+fn direct(p: &Conv2d, kernel: &ConvKernel, reuse: &Reuse<ConvStage>, cpu: &Cpu) -> String {
+    let mut lines = Lines::new(p);
+    lines.each(p.n * p.groups, format_args!("{} images x {} groups, in parallel", p.n, p.groups));
+    lines.levels(reuse, cpu, |number, level| {
+        let Level { step, of, stage } = *level;
+        match stage {
+            ConvStage::Oc => format!("{step} output channels of {of}"),
+            ConvStage::Ic => format!("{step} input channels of {of}: sums go on from the output"),
+            ConvStage::Row if step == 1 => format!("row of {of}"),
+            ConvStage::Row => format!("{step} rows of {of}"),
+            ConvStage::Pixel => format!("{step} pixels of {of}"),
+            ConvStage::PackX => {
+                let channels = reuse.nest.extents(number)[ConvStage::Ic as usize];
+                format!("copy what the strip reads of {channels} input channels, padded, into the worker's scratch")
+            }
+        }
+    });
+    let innermost = reuse.nest.extents(reuse.nest.levels().len());
+    let (deep, taps, lanes) = (innermost[ConvStage::Ic as usize], p.kh * p.kw, kernel.id.tier.lanes());
+    let [pixels, columns] = kernel.id.tile;
+    lines.line(format_args!("for {deep} input channels x {taps} taps: up to {pixels} x {columns} sums in registers, unrolled, {lanes} output channels a vector"));
+    epilogue(&mut lines, &p.epilogue);
+    lines.text
+}
+
 /// The loops of a depthwise convolution fused with a pointwise one.
 fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvBlocks) -> String {
-    let mut nest = Nest::new(p);
+    let mut nest = Lines::new(p);
     let (lanes, [pixels, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
     let (dw, pw) = (&p.depthwise, &p.pointwise);
     let (oh, rows) = (pw.ih, blocks.rows.min(pw.ih));
@@ -129,7 +157,7 @@ fn fused(p: &DepthwisePointwise, kernel: &FusedKernel, blocks: &ConvBlocks) -> S
 }
 
 /// The loops of a convolution by way of a transform.
-fn transformed(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, square: &Squares) {
+fn transformed(nest: &mut Lines, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, square: &Squares) {
     let (lanes, [most, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
     let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
     let Squares { inputs: [rows, cols], outputs: [height, width], positions, count: squares, .. } = *square;
@@ -157,32 +185,28 @@ fn transformed(nest: &mut Nest, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBl
     epilogue(nest, &p.epilogue);
 }
 
-/// The loops of a matrix product; `packed` tells whether B was packed at load.
-fn gemm(p: &Gemm, kernel: &GemmKernel, blocks: &GemmBlocks, packed: bool) -> String {
+/// The loops of `count` matrix products, as their nest has them.
+fn gemm(p: &Gemm, count: usize, kernel: &GemmKernel, (reuse, cpu): (&Reuse<GemmStage>, &Cpu)) -> String {
     let Gemm { m, n, k, .. } = *p;
-    let mut nest = Nest::new(&format!("product [{m}, {k}] x [{k}, {n}]"));
+    let mut lines = Lines::new(&format!("product [{m}, {k}] x [{k}, {n}]"));
     let (lanes, [rows, columns]) = (kernel.id.tier.lanes(), kernel.id.tile);
-    nest.line(format_args!("for parts of the output, cut along its longer side, in parallel"));
-    nest.depth += 1;
-    nest.each(n.div_ceil(blocks.nc), format_args!("{} columns of {n}", blocks.nc));
-    nest.each(k.div_ceil(blocks.kc), format_args!("{} of the depth of {k}: sums go on from the output", blocks.kc));
-    if !packed {
-        nest.line(format_args!("pack the block of B, as panels of {columns} columns, into the worker's scratch"));
-    }
-    nest.each(m.div_ceil(blocks.mc), format_args!("{} rows of {m}", blocks.mc));
-    if !p.reads_a_in_place() {
-        nest.line(format_args!("pack the block of A, as panels of {rows} rows, into the worker's scratch"));
-    }
-    nest.each(n.div_ceil(columns), format_args!("{columns} columns: a panel of B stays in L1"));
-    nest.each(m.div_ceil(rows), format_args!("{rows} rows"));
-    nest.line(format_args!(
-        "for each of the depth: {rows} x {columns} sums in registers, unrolled, {lanes} columns a vector"
+    lines.each(count, format_args!("product of {count}, in parallel"));
+    lines.levels(reuse, cpu, |_, &Level { step, of, stage }| match stage {
+        GemmStage::M => format!("{} rows of {}", step * rows, (of * rows).min(m)),
+        GemmStage::N => format!("{} columns of {}", step * columns, (of * columns).min(n)),
+        GemmStage::K => format!("{step} of the depth of {of}: sums go on from the output"),
+        GemmStage::PackA => format!("pack the block of A, as panels of {rows} rows, into the worker's scratch"),
+        GemmStage::PackB => format!("pack the block of B, as panels of {columns} columns, into the worker's scratch"),
+    });
+    let deep = reuse.nest.extents(reuse.nest.levels().len())[GemmStage::K as usize];
+    lines.line(format_args!(
+        "for {deep} of the depth: up to {rows} x {columns} sums in registers, unrolled, {lanes} columns a vector"
     ));
-    epilogue(&mut nest, &p.epilogue);
-    nest.text
+    epilogue(&mut lines, &p.epilogue);
+    lines.text
 }
 
-fn epilogue(nest: &mut Nest, e: &Epilogue) {
+fn epilogue(nest: &mut Lines, e: &Epilogue) {
     let bias = if e.bias { " + bias" } else { "" };
     let residual = if e.residual { " + residual" } else { "" };
     nest.line(format_args!("store {}(sum{bias}{residual})", e.act));
@@ -213,7 +237,11 @@ mod tests {
         let large = Conv2d { kh: 7, kw: 9, ..p };
         let line = Conv2d { kh: 1, kw: 7, ..p };
         let cases: [(&str, &Conv2d, &[&str]); 4] = [
-            ("conv-direct_f32_14x32_avx512", &p, &["9 taps", "copy the strip's input"]),
+            (
+                "conv-direct_f32_14x32_avx512",
+                &p,
+                &["9 taps", "copy what the strip reads", "14 pixels of 56, weights (18 KiB) from L1"],
+            ),
             (
                 "conv-winograd4_f32_14x32_avx512",
                 &p,
@@ -233,7 +261,7 @@ mod tests {
         let cpu = Cpu::zen4();
         for (name, p, parts) in cases {
             let kernel = conv::candidates(p, &cpu).find(|kernel| kernel.id.name == name).unwrap();
-            let text = super::conv(p, kernel, &(kernel.blocks)(p, &cpu));
+            let text = super::conv(p, kernel, &(kernel.blocks)(p, &cpu), &cpu);
             let common = ["conv n1 ic64", "14 x 32 sums", "store Relu(sum + bias)", "in parallel"];
             for part in common.iter().chain(parts) {
                 assert!(text.contains(part), "{name}: {part}: {text}");

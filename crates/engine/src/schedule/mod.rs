@@ -10,6 +10,7 @@ mod cost;
 mod loops;
 mod measure;
 mod problem;
+mod reuse;
 mod search;
 mod space;
 mod store;
@@ -17,6 +18,7 @@ mod text;
 
 use std::collections::BTreeMap;
 
+use tilewise_kernels::Cpu;
 use tilewise_kernels::conv::fused::FusedKernel;
 use tilewise_kernels::conv::{ConvBlocks, ConvKernel, Layout};
 use tilewise_kernels::gemm::{GemmBlocks, GemmKernel};
@@ -27,7 +29,7 @@ pub use problem::{Problem, Question};
 pub use search::{Budget, Changed, Measure, Tuned, recall, search};
 pub use space::{candidates, default, fits};
 pub use store::{Record, Store};
-pub use text::ScheduleError;
+pub use text::{ChoiceError, ScheduleError};
 
 /// How one layer runs.
 #[derive(Clone, Copy)]
@@ -59,7 +61,7 @@ impl Choice {
     }
 }
 
-/// The same kernel with the same blocks.
+/// The same kernel with the same blocks in the same order.
 impl PartialEq for Choice {
     fn eq(&self, other: &Self) -> bool {
         self.kernel() == other.kernel()
@@ -87,9 +89,9 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The choice as loops, to be read.
-    pub fn loops(&self) -> String {
-        loops::loops(self)
+    /// The choice as loops on a machine, to be read.
+    pub fn loops(&self, cpu: &Cpu) -> String {
+        loops::loops(self, cpu)
     }
 }
 
@@ -109,6 +111,8 @@ pub struct Misfit {
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Schedule {
     layers: BTreeMap<String, Choice>,
+    /// Entries of a text whose order of loops is none.
+    refused: Vec<Misfit>,
 }
 
 impl Schedule {
@@ -129,7 +133,12 @@ impl Schedule {
 
     /// True where no layer is named.
     pub fn is_empty(&self) -> bool {
-        self.layers.is_empty()
+        self.layers.is_empty() && self.refused.is_empty()
+    }
+
+    /// Entries that no network can follow.
+    pub(crate) fn refused(&self) -> &[Misfit] {
+        &self.refused
     }
 
     /// The layers and their choices, sorted by name.

@@ -1,7 +1,8 @@
 //! The space: every choice that computes a problem on a machine. What cannot run is not in it.
 
-use tilewise_kernels::conv::{self, ConvBlocks, ConvKernel, Layout};
+use tilewise_kernels::conv::{self, ConvBlocks, ConvKernel, ConvStage, Layout};
 use tilewise_kernels::gemm::{self, Gemm, GemmBlocks};
+use tilewise_kernels::nest::{Nest, Order, Stage};
 use tilewise_kernels::{Conv2d, Cpu, DepthwisePointwise};
 
 use super::{Choice, Problem};
@@ -28,7 +29,17 @@ pub fn fits(choice: &Choice, problem: &Problem, cpu: &Cpu) -> Result<(), String>
         }
         (Choice::Conv(..) | Choice::Fused(..) | Choice::Gemm(..), _) => false,
     };
-    if accepted { Ok(()) } else { Err(format!("the kernel does not compute {problem}")) }
+    if !accepted {
+        return Err(format!("the kernel does not compute {problem}"));
+    }
+    match choice {
+        Choice::Conv(ConvKernel { nest: None, .. }, blocks) | Choice::Fused(_, blocks)
+            if blocks.order != Order::default() =>
+        {
+            Err("the loops of this kernel have an order of their own: leave out order=".to_owned())
+        }
+        Choice::Conv(..) | Choice::Fused(..) | Choice::Gemm(..) => Ok(()),
+    }
 }
 
 /// True for a kernel that reads and writes row-major images.
@@ -57,7 +68,8 @@ pub fn default(problem: &Problem, cpu: &Cpu) -> Option<Choice> {
 }
 
 /// Every choice for a problem on a machine, each once: all kernels that compute it, each with the blocks that its model
-/// gives and with larger and smaller ones around these. The default is among them.
+/// gives, with larger and smaller ones around these, and with other orders of the loops where these make another nest.
+/// The default is among them.
 pub fn candidates(problem: &Problem, cpu: &Cpu) -> Vec<Choice> {
     let mut all: Vec<Choice> = Vec::new();
     let mut add = |choice: Choice| {
@@ -78,11 +90,14 @@ pub fn candidates(problem: &Problem, cpu: &Cpu) -> Vec<Choice> {
             let kernel = conv::fused::choose(cpu.tier);
             fused_blocks(p, (kernel.blocks)(p, cpu), cpu).for_each(|blocks| add(Choice::Fused(kernel, blocks)));
         }
-        Problem::Gemm { problem, .. } => {
+        Problem::Gemm { problem: p, count, packed } => {
             for kernel in gemm::ROWS.iter().filter(|row| row.id.tier == cpu.tier) {
-                let [mr, nr] = kernel.id.tile;
-                gemm_blocks(problem, (kernel.blocks)(problem, cpu), [mr, nr])
-                    .for_each(|blocks| add(Choice::Gemm(kernel, blocks)));
+                let base = (kernel.blocks)(p, cpu);
+                let nest = |blocks: &GemmBlocks| (kernel.nest)(p, blocks, *packed, *count, cpu.cores.max(1));
+                let orders = gemm::ORDERS.iter().filter_map(|stages| Order::new(stages).ok());
+                let orders = distinct(orders.map(|order| GemmBlocks { order, ..base }).collect(), nest);
+                let all = gemm_blocks(p, base, kernel.id.tile).chain(orders);
+                all.for_each(|blocks| add(Choice::Gemm(kernel, blocks)));
             }
         }
     }
@@ -117,7 +132,18 @@ fn conv_blocks(p: &Conv2d, kernel: &ConvKernel, cpu: &Cpu) -> impl Iterator<Item
     let outputs =
         rows.around(base.rows).flat_map(move |rows| oc.around(base.oc).map(move |oc| ConvBlocks { rows, oc, ..base }));
     let inputs = Axis { unit: lanes, most: icg, cores: 1 }.around(base.ic).map(move |ic| ConvBlocks { ic, ..base });
-    std::iter::once(base).chain(outputs).chain(inputs)
+    let order = |order: Order<ConvStage>| inputs.clone().map(move |blocks| ConvBlocks { order, ..blocks });
+    let orders = conv::ORDERS.iter().filter_map(|stages| Order::new(stages).ok()).flat_map(order);
+    let others = kernel.nest.map(|nest| distinct(orders.collect(), |blocks| nest(p, blocks)));
+    std::iter::once(base).chain(outputs).chain(inputs).chain(others.unwrap_or_default())
+}
+
+/// The blocks of which no earlier ones have the same nest: one loop alone is the same in any order.
+fn distinct<B, S: Stage>(all: Vec<B>, nest: impl Fn(&B) -> Nest<S>) -> Vec<B> {
+    let nests: Vec<Nest<S>> = all.iter().map(nest).collect();
+    let is_same = |a: &Nest<S>, b: &Nest<S>| (a.levels(), a.shared()) == (b.levels(), b.shared());
+    let is_first = |i: usize| !nests[..i].iter().any(|other| is_same(other, &nests[i]));
+    all.into_iter().enumerate().filter(|&(i, _)| is_first(i)).map(|(_, blocks)| blocks).collect()
 }
 
 /// The blocks around those of the fused kernel's model; all output channels belong to one task.
@@ -224,6 +250,35 @@ pub(super) mod tests {
         }
         assert!(ops("i28 g64 p1").contains("conv-depthwise"));
         assert_eq!(ops("i28 k1"), BTreeSet::from(["conv-pointwise", "conv-im2col"]));
+    }
+
+    #[test]
+    fn orders_of_loops_are_candidates_where_they_make_another_nest() {
+        let orders = |problem: &Problem| {
+            let all = candidates(problem, &Cpu::zen5());
+            let order = |choice: &Choice| match choice {
+                Choice::Conv(_, blocks) | Choice::Fused(_, blocks) => blocks.order.to_string(),
+                Choice::Gemm(_, blocks) => blocks.order.to_string(),
+            };
+            all.iter().map(order).collect::<BTreeSet<String>>()
+        };
+        let product = |m: usize| {
+            let (a, b) = (Strides { row: 768, col: 1 }, Strides { row: 1000, col: 1 });
+            let problem = Gemm { m, n: 1000, k: 768, a, b, alpha: 1.0, epilogue: Epilogue::default() };
+            Problem::Gemm { problem, count: 1, packed: true }
+        };
+        let (row, pixel, ic) = ("row,oc,ic,pixel", "pixel,row,oc,ic", "ic,pack-x,oc,row,pixel");
+        let cases: [(Problem, &[&str]); 5] = [
+            (Problem::Conv(conv("i56 p1 ic256 oc256")), &["oc,ic,row,pixel", row, pixel, ic]),
+            // A pointwise convolution has no rows.
+            (Problem::Conv(conv("i28 k1 ic256")), &["oc,ic,row,pixel", pixel, ic]),
+            (Problem::Conv(conv("i28 g64 p1")), &["oc,ic,row,pixel"]),
+            (product(197), &["n,k,m,n,m", "n,k,m,m,n"]),
+            (product(1), &["n,k,m,n,m"]),
+        ];
+        for (problem, want) in cases {
+            assert_eq!(orders(&problem), want.iter().map(ToString::to_string).collect(), "{problem}");
+        }
     }
 
     #[test]

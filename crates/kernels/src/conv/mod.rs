@@ -14,9 +14,11 @@ pub mod transposed;
 mod winograd;
 
 pub use choose::{candidates, choose, cycles, squares};
+pub use direct::{ConvStage, ORDERS};
 pub use transformed::Squares;
 
 use crate::catalog::KernelId;
+use crate::nest::{Nest, Order};
 use crate::{Conv2d, Ctx};
 
 /// How a kernel wants an image batch in memory.
@@ -38,6 +40,8 @@ pub struct ConvBlocks {
     pub oc: usize,
     /// Input channels that are accumulated before the next pixels are taken up.
     pub ic: usize,
+    /// The loops over them, of a kernel that has a [`ConvKernel::nest`].
+    pub order: Order<ConvStage>,
 }
 
 /// What a convolution reads and writes.
@@ -70,6 +74,8 @@ pub struct ConvKernel {
     pub packed_len: fn(&Conv2d) -> usize,
     /// Packs weights `[oc][ic / groups][kh][kw]`.
     pub pack: fn(&Conv2d, w: &[f32], packed: &mut [f32]),
+    /// The loops that run each image and group; `None` where their order is the kernel's own.
+    pub nest: Option<fn(&Conv2d, &ConvBlocks) -> Nest<ConvStage>>,
     /// Length of the scratch for a number of threads, in f32.
     pub scratch_len: fn(&Conv2d, &ConvBlocks, threads: usize) -> usize,
     /// Computes the convolution.

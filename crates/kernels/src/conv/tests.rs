@@ -218,7 +218,7 @@ fn depthwise_tiles_of_every_width_leave_out_what_is_beside_the_image() {
 }
 
 #[test]
-fn results_do_not_depend_on_blocks_threads_or_place_in_the_batch() {
+fn results_do_not_depend_on_blocks_order_threads_or_place_in_the_batch() {
     let pools = [Pool::new(1), Pool::new(2)];
     let (mut r, problems) = problems(2, false, 60);
     for p in problems {
@@ -233,7 +233,7 @@ fn results_do_not_depend_on_blocks_threads_or_place_in_the_batch() {
         for row in here().filter(|row| (row.accepts)(&p)) {
             let usual = run(row, &one, &(row.blocks)(&one, &cpu(row.id.tier, 1)), &image, &pools[0]);
             for _ in 0..3 {
-                let blocks = ConvBlocks { rows: r.below(6), oc: r.below(80), ic: r.below(40) };
+                let blocks = ConvBlocks { rows: r.below(6), oc: r.below(80), ic: r.below(40), order: r.order() };
                 let all = run(row, &p, &blocks, &batch, &pools[r.below(2)]);
                 for each in all.chunks(usual.len()) {
                     let same = each.iter().zip(&usual).all(|(a, b)| a.to_bits() == b.to_bits());

@@ -1,17 +1,20 @@
-//! Matrix multiplication in five loops around a register tile, after Goto and BLIS.
+//! Matrix multiplication in loops around a register tile, after Goto and BLIS: five by default.
 
 mod choose;
 pub(crate) mod finish;
 pub(crate) mod model;
+pub(crate) mod nest;
 pub(crate) mod pack;
 pub(crate) mod product;
 mod rows;
 pub(crate) mod tile;
 
 use crate::catalog::KernelId;
+use crate::nest::{Nest, Order};
 use crate::{Ctx, Epilogue};
 
 pub use choose::choose;
+pub use nest::{GemmStage, ORDERS};
 pub use rows::ROWS;
 
 /// A matrix in memory: element (i, j) stands at `i * row + j * col`.
@@ -67,6 +70,8 @@ pub struct GemmBlocks {
     pub kc: usize,
     /// Columns of a packed block of B.
     pub nc: usize,
+    /// The loops over them.
+    pub order: Order<GemmStage>,
 }
 
 /// The right operand.
@@ -113,6 +118,8 @@ pub struct GemmKernel {
     pub blocks: fn(&Gemm, &crate::Cpu) -> GemmBlocks,
     /// Length of a packed right operand, in f32.
     pub packed_b_len: fn(&Gemm) -> usize,
+    /// The loops that run each of `count` products on a number of threads.
+    pub nest: fn(&Gemm, &GemmBlocks, packed_b: bool, count: usize, threads: usize) -> Nest<GemmStage>,
     /// Packs the right operand.
     pub pack_b: fn(&Gemm, b: &[f32], packed: &mut [f32]),
     /// Length of the scratch for a number of threads, in f32; less is needed where B is packed.

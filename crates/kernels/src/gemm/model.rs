@@ -6,6 +6,7 @@
 
 use super::GemmBlocks;
 use crate::Cpu;
+use crate::nest::Order;
 
 const F32: usize = size_of::<f32>();
 
@@ -37,7 +38,7 @@ pub(crate) fn blocks(cpu: &Cpu, mr: usize, nr: usize) -> GemmBlocks {
     let blocks_of_a = (cpu.cores * mc * depth).div_ceil(cpu.l3.way());
     let ways = (cpu.l3.ways - 1).saturating_sub(blocks_of_a).max(1);
     let nc = whole(ways * cpu.l3.way() / (cpu.cores * depth), nr);
-    GemmBlocks { mc, kc, nc }
+    GemmBlocks { mc, kc, nc, order: Order::default() }
 }
 
 /// The largest multiple of `unit` that is not above `x`, at least one unit.
@@ -53,6 +54,7 @@ pub(crate) fn fitted(blocks: &GemmBlocks, [m, n, k]: [usize; 3], [mr, nr]: [usiz
         mc: even(m.div_ceil(mr), blocks.mc / mr) * mr,
         kc: even(k, blocks.kc),
         nc: even(n.div_ceil(nr), blocks.nc / nr) * nr,
+        order: blocks.order,
     }
 }
 
@@ -65,19 +67,22 @@ mod tests {
         // Zen 5, 14x32: floor(11 * 32 / 46) = 7 ways of 4096 bytes are 224 x 32 values, so the depth is the least;
         // 14 of 16 ways of 64 KiB are 896 x 256; 14 of 16 ways of 2 MiB for two cores are 14336 x 256 each.
         let zen5 = blocks(&Cpu::zen5(), 14, 32);
-        assert_eq!(zen5, GemmBlocks { kc: 256, mc: 896, nc: 14336 });
+        assert_eq!(zen5, GemmBlocks { kc: 256, mc: 896, nc: 14336, ..GemmBlocks::default() });
         // Haswell, 6x16: 5 of 8 ways of 4096 bytes are 320 x 16; 6 of 8 ways of 32 KiB are 153 x 320; 13 of 16 ways
         // of 512 KiB for four cores are 1331 x 320.
         let haswell = blocks(&Cpu::haswell(), 6, 16);
-        assert_eq!(haswell, GemmBlocks { kc: 320, mc: 150, nc: 1328 });
+        assert_eq!(haswell, GemmBlocks { kc: 320, mc: 150, nc: 1328, ..GemmBlocks::default() });
         // Zen 5, 14x16: floor(11 * 16 / 30) = 5 ways are 320 x 16.
         assert_eq!(blocks(&Cpu::zen5(), 14, 16).kc, 320);
     }
 
     #[test]
     fn fitted_blocks_are_even_and_never_zero() {
-        let even = fitted(&GemmBlocks { mc: 28, kc: 224, nc: 64 }, [50, 100, 256], [14, 32]);
-        assert_eq!(even, GemmBlocks { mc: 28, kc: 128, nc: 64 });
-        assert_eq!(fitted(&GemmBlocks::default(), [3, 5, 0], [14, 32]), GemmBlocks { mc: 14, kc: 1, nc: 32 });
+        let even = fitted(&GemmBlocks { mc: 28, kc: 224, nc: 64, ..GemmBlocks::default() }, [50, 100, 256], [14, 32]);
+        assert_eq!(even, GemmBlocks { mc: 28, kc: 128, nc: 64, ..GemmBlocks::default() });
+        assert_eq!(
+            fitted(&GemmBlocks::default(), [3, 5, 0], [14, 32]),
+            GemmBlocks { mc: 14, kc: 1, nc: 32, ..GemmBlocks::default() }
+        );
     }
 }

@@ -1,11 +1,13 @@
-//! The five loops around a register tile: one product, or the part of it that is one task.
+//! Products: what the nest of loops packs and what its register tiles compute.
 
 use std::ops::Range;
 
 use super::finish::{Finish, FinishOp};
+use super::nest::{Frame, WORTH_A_THREAD};
 use super::pack::{PackPanel, panel_rows};
 use super::tile::{Tile, TileArgs, panel_width};
-use super::{GemmBlocks, Strides, model};
+use super::{GemmStage, Strides};
+use crate::nest::{Body, Cell};
 use crate::{Ctx, Isa, Shards};
 
 /// The left operand of a product.
@@ -54,190 +56,74 @@ pub(crate) struct Product<'a> {
     pub finish: Finish<'a>,
 }
 
-/// The size of a product, its blocks made to fit, and how its operands come: what the scratch depends on.
-pub(crate) struct Frame {
-    m: usize,
-    n: usize,
-    blocks: GemmBlocks,
-    packs_a: bool,
-    packs_b: bool,
-}
-
-impl Frame {
-    /// A product of `[m, n, k]`; `packs_a` and `packs_b` tell whether A and B come unpacked.
-    pub(crate) fn new<T: Tile>(size: [usize; 3], blocks: &GemmBlocks, packs_a: bool, packs_b: bool) -> Self {
-        let [m, n, _] = size;
-        Frame { m, n, blocks: model::fitted(blocks, size, [T::MR, T::NR]), packs_a, packs_b }
-    }
-
-    /// Values of scratch that hold a block of A; whole cache lines, so that the block of B behind is aligned.
-    fn a_len(&self) -> usize {
-        let GemmBlocks { mc, kc, .. } = self.blocks;
-        if self.packs_a { (mc * kc).next_multiple_of(LINE) } else { 0 }
-    }
-
-    /// Values of scratch that one thread needs.
-    pub(crate) fn scratch_len(&self) -> usize {
-        let GemmBlocks { kc, nc, .. } = self.blocks;
-        self.a_len() + if self.packs_b { (kc * nc).next_multiple_of(LINE) } else { 0 }
-    }
-
-    /// Cuts the panels of C into a grid of about `pieces` tasks: that with the least work in its largest piece, and
-    /// of equals the one that cuts the longer side.
-    fn grid<T: Tile>(&self, pieces: usize) -> [usize; 2] {
-        let panels = [self.m.div_ceil(T::MR), self.n.div_ceil(T::NR)];
-        let largest = |grid: [usize; 2]| panels[0].div_ceil(grid[0]) * panels[1].div_ceil(grid[1]);
-        let cuts = (1..=pieces).filter(|across| pieces.is_multiple_of(*across));
-        let grids = cuts.map(|across| [pieces / across, across].map(|cut| cut.max(1)));
-        let shorter = |grid: [usize; 2]| if self.m > self.n { grid[1] } else { grid[0] };
-        let best = grids.min_by_key(|&grid| (largest(grid), shorter(grid))).unwrap_or([1, 1]);
-        [best[0].min(panels[0]), best[1].min(panels[1])]
-    }
-}
-
 /// f32 of a cache line.
 pub(crate) const LINE: usize = 16;
 
-/// Below this number of multiply-adds a task is over before another thread has woken up.
-const WORTH_A_THREAD: usize = 1 << 16;
-
-/// Computes `count` products of one frame, `product(i)` each, on all threads of the pool. The scratch
-/// holds [`Frame::scratch_len`] values for each of them.
-///
-/// A task is a part of a product with every depth of it: threads meet once, at the end, and pack for themselves what
-/// they share. That is little work for the few threads and the short products of a network.
+/// Computes `count` products of one frame, `product(i)` each, on all threads of the pool. The scratch holds
+/// [`Frame::scratch_len`] values for each of them.
 pub(crate) fn products<'a, T: Tile>(
     isa: T::I,
-    frame: &Frame,
+    frame: &Frame<'_>,
     count: usize,
     ctx: Ctx<'_>,
     product: &(dyn Fn(usize) -> Product<'a> + Sync),
 ) {
-    if count * frame.m * frame.n == 0 {
+    let [m, n, k] = frame.size;
+    if count * m * n == 0 {
         return;
     }
-    let threads = ctx.pool.threads();
-    let k = product(0).k;
-    let small = frame.m * frame.n * k < WORTH_A_THREAD;
-    let whole = small || count.is_multiple_of(threads) || count > 4 * threads;
-    let [down, across] = if whole { [1, 1] } else { frame.grid::<T>(threads) };
-    let [rows, cols] = [frame.m.div_ceil(T::MR), frame.n.div_ceil(T::NR)];
-    let len = frame.scratch_len();
-    let scratch = Shards::new(ctx.scratch);
-    let task = |index: usize, worker: usize| {
-        let (i, piece) = (index / (down * across), index % (down * across));
-        let (y, x) = (piece / across, piece % across);
-        // SAFETY: a worker does one task at a time, and each has its own part.
-        let scratch = unsafe { scratch.range(worker * len..(worker + 1) * len) };
-        let part =
-            Part { rows: y * rows / down..(y + 1) * rows / down, cols: x * cols / across..(x + 1) * cols / across };
-        multiply::<T>(isa, &product(i), frame, part, scratch);
+    let nest = frame.nest::<T>(count, ctx.pool.threads());
+    let (parts, [a_len, b_len]) = (nest.tasks(), frame.scratch::<T>());
+    let task = |index: usize, scratch: &mut [f32]| {
+        let (a, b) = scratch.split_at_mut(a_len);
+        let mut sums = Sums::<T> { isa, p: &product(index / parts), a, first_row: 0, b, first_panel: 0 };
+        nest.run(nest.task(index % parts), &mut sums);
     };
-    let tasks = count * down * across;
-    if small && count * frame.m * frame.n * k < WORTH_A_THREAD {
-        (0..tasks).for_each(|index| task(index, 0));
+    if count * m * n * k < WORTH_A_THREAD {
+        (0..count * parts).for_each(|index| task(index, &mut ctx.scratch[..a_len + b_len]));
     } else {
-        ctx.pool.run(tasks, &|t| task(t.index, t.worker));
+        ctx.run(count * parts, a_len + b_len, &task);
     }
 }
 
-/// Panels of C that one task computes.
-struct Part {
-    rows: Range<usize>,
-    cols: Range<usize>,
-}
-
-/// Pieces of at most `step` of a range.
-fn steps(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
-    let end = range.end;
-    range.step_by(step).map(move |start| start..(start + step).min(end))
-}
-
-fn multiply<T: Tile>(isa: T::I, p: &Product<'_>, frame: &Frame, part: Part, scratch: &mut [f32]) {
-    let GemmBlocks { mc, kc, nc } = frame.blocks;
-    let (a_block, b_block) = scratch.split_at_mut(frame.a_len());
-    for cols in steps(part.cols, nc / T::NR) {
-        // An empty sum has one empty depth, which writes its zeros.
-        for ks in steps(0..p.k.max(1), kc).map(|ks| ks.start..ks.end.min(p.k)) {
-            if let Columns::Pack(pack) = p.b {
-                for (q, i) in cols.clone().zip(0..) {
-                    let js = q * T::NR..((q + 1) * T::NR).min(p.n);
-                    let panel = &mut b_block[i * ks.len() * T::NR..][..ks.len() * panel_width::<T>(js.len())];
-                    pack(&Piece { product: p.index, ks: ks.clone(), js }, panel);
-                }
-            }
-            for rows in steps(part.rows.clone(), mc / T::MR) {
-                let mut block = Block { a: a_block, b: b_block, rows, cols: cols.clone(), ks: ks.clone() };
-                block.pack_rows::<T>(isa, p);
-                block.sum::<T>(isa, p);
-            }
-        }
-    }
-}
-
-/// The operands of the inner two loops.
-struct Block<'a> {
-    /// Room for the block of A, where it is to be packed.
+/// One part of a product.
+struct Sums<'a, T: Tile> {
+    isa: T::I,
+    p: &'a Product<'a>,
+    /// The block of A, where it is packed meanwhile, and its first row.
     a: &'a mut [f32],
-    /// The block of B, where it was packed.
-    b: &'a [f32],
-    /// Panels of A and C.
-    rows: Range<usize>,
-    /// Panels of B and C.
-    cols: Range<usize>,
-    /// The depth.
-    ks: Range<usize>,
+    first_row: usize,
+    /// The block of B, where it is packed meanwhile, and its first panel.
+    b: &'a mut [f32],
+    first_panel: usize,
 }
 
-impl Block<'_> {
-    fn pack_rows<T: Tile>(&mut self, isa: T::I, p: &Product<'_>) {
-        let Lhs::Plain(from, strides) = p.a else { return };
-        let mut room = &mut *self.a;
-        for i in self.rows.clone() {
-            let rows = panel_rows(p.m, T::MR, i);
-            let (to, rest) = room.split_at_mut(rows.len() * self.ks.len());
-            room = rest;
-            if to.is_empty() {
-                return;
-            }
-            let from = &from[rows.start * strides.row + self.ks.start * strides.col..];
-            isa.dispatch(PackPanel { from, strides, lanes: rows.len(), width: rows.len(), to });
+/// Panels of rows, panels of columns, and depth of a cell.
+fn parts(cell: &Cell, k: usize) -> [Range<usize>; 3] {
+    let [rows, cols, ks, _] = cell.clone();
+    [rows, cols, ks.start..ks.end.min(k)]
+}
+
+impl<T: Tile> Body<GemmStage> for Sums<'_, T> {
+    fn pack(&mut self, operand: GemmStage, cell: &Cell) {
+        match operand {
+            GemmStage::PackA => self.pack_a(cell),
+            GemmStage::PackB => self.pack_b(cell),
+            GemmStage::M | GemmStage::N | GemmStage::K => (),
         }
     }
 
-    /// The panel of A with the rows `rows`.
-    fn panel_of_a<'a, T: Tile>(&'a self, p: &Product<'a>, rows: &Range<usize>) -> &'a [f32] {
-        match p.a {
-            Lhs::Packed(panels) => &panels[rows.start * p.k + self.ks.start * rows.len()..],
-            Lhs::InPlace(a, pitch) => a.get(rows.start * pitch + self.ks.start..).unwrap_or_default(),
-            Lhs::Plain(..) => {
-                let first = panel_rows(p.m, T::MR, self.rows.start).start;
-                &self.a[(rows.start - first) * self.ks.len()..]
-            }
-        }
-    }
-
-    /// Panel `q` of B.
-    fn panel_of_b<'a, T: Tile>(&'a self, p: &Product<'a>, q: usize) -> &'a [f32] {
-        match p.b {
-            Columns::Packed(panels) => {
-                let width = panel_width::<T>(T::NR.min(p.n - q * T::NR));
-                &panels[q * p.k * T::NR + self.ks.start * width..]
-            }
-            Columns::Pack(_) => &self.b[(q - self.cols.start) * self.ks.len() * T::NR..],
-        }
-    }
-
-    /// A panel of B stays in the first-level cache while the panels of A pass by.
-    fn sum<T: Tile>(&self, isa: T::I, p: &Product<'_>) {
-        let complete = self.ks.end == p.k && !p.finish.is_none();
+    fn tiles(&mut self, cell: &Cell) {
+        let [rows, cols, ks] = parts(cell, self.p.k);
+        let (isa, p) = (self.isa, self.p);
+        let complete = ks.end == p.k && !p.finish.is_none();
         // A tile finishes whole vectors in its registers, but for the functions that are no limits.
         let rest = if complete { p.finish.rest() } else { None };
         let (shapes, a_pitch) = match p.a {
             Lhs::InPlace(_, pitch) => (T::IN_PLACE, pitch),
             Lhs::Packed(_) | Lhs::Plain(..) => (T::PACKED, 0),
         };
-        for q in self.cols.clone() {
+        for q in cols {
             let cols = q * T::NR..((q + 1) * T::NR).min(p.n);
             let heights = shapes[cols.len().div_ceil(<T::I as Isa>::LANES) - 1];
             let whole = cols.len().is_multiple_of(<T::I as Isa>::LANES);
@@ -246,20 +132,20 @@ impl Block<'_> {
                 (true, false) => (None, Some(&p.finish)),
                 (false, _) => (None, None),
             };
-            let b = self.panel_of_b::<T>(p, q);
-            for i in self.rows.clone() {
+            let b = self.panel_of_b(q, &ks);
+            for i in rows.clone() {
                 let rows = panel_rows(p.m, T::MR, i);
                 let tile = TileArgs {
-                    a: self.panel_of_a::<T>(p, &rows),
+                    a: self.panel_of_a(&rows, &ks),
                     a_pitch,
                     b,
-                    k: self.ks.len(),
+                    k: ks.len(),
                     c: p.c,
                     at: p.at + rows.start * p.n + cols.start,
                     pitch: p.n,
                     place: [rows.start, cols.start],
                     cols: cols.len(),
-                    resume: self.ks.start > 0,
+                    resume: ks.start > 0,
                     finish,
                 };
                 heights[rows.len() - 1](isa, &tile);
@@ -268,6 +154,57 @@ impl Block<'_> {
                     isa.dispatch(FinishOp { finish, c: p.c, at: p.at, pitch: p.n, rows, cols });
                 }
             }
+        }
+    }
+}
+
+impl<T: Tile> Sums<'_, T> {
+    fn pack_a(&mut self, cell: &Cell) {
+        let (p, [panels, _, ks]) = (self.p, parts(cell, self.p.k));
+        let Lhs::Plain(from, strides) = p.a else { return };
+        let mut room = &mut *self.a;
+        for i in panels.clone() {
+            let rows = panel_rows(p.m, T::MR, i);
+            let (to, rest) = room.split_at_mut(rows.len() * ks.len());
+            room = rest;
+            if to.is_empty() {
+                return;
+            }
+            let from = &from[rows.start * strides.row + ks.start * strides.col..];
+            self.isa.dispatch(PackPanel { from, strides, lanes: rows.len(), width: rows.len(), to });
+        }
+        self.first_row = panel_rows(p.m, T::MR, panels.start).start;
+    }
+
+    fn pack_b(&mut self, cell: &Cell) {
+        let (p, [_, panels, ks]) = (self.p, parts(cell, self.p.k));
+        let Columns::Pack(pack) = p.b else { return };
+        self.first_panel = panels.start;
+        for q in panels {
+            let js = q * T::NR..((q + 1) * T::NR).min(p.n);
+            let at = (q - self.first_panel) * ks.len() * T::NR;
+            let panel = &mut self.b[at..][..ks.len() * panel_width::<T>(js.len())];
+            pack(&Piece { product: p.index, ks: ks.clone(), js }, panel);
+        }
+    }
+
+    /// The panel of A with the rows `rows`, from the beginning of the depth `ks` on.
+    fn panel_of_a(&self, rows: &Range<usize>, ks: &Range<usize>) -> &[f32] {
+        match self.p.a {
+            Lhs::Packed(panels) => &panels[rows.start * self.p.k + ks.start * rows.len()..],
+            Lhs::InPlace(a, pitch) => a.get(rows.start * pitch + ks.start..).unwrap_or_default(),
+            Lhs::Plain(..) => &self.a[(rows.start - self.first_row) * ks.len()..],
+        }
+    }
+
+    /// Panel `q` of B, from the beginning of the depth `ks` on.
+    fn panel_of_b(&self, q: usize, ks: &Range<usize>) -> &[f32] {
+        match self.p.b {
+            Columns::Packed(panels) => {
+                let width = panel_width::<T>(T::NR.min(self.p.n - q * T::NR));
+                &panels[q * self.p.k * T::NR + ks.start * width..]
+            }
+            Columns::Pack(_) => &self.b[(q - self.first_panel) * ks.len() * T::NR..],
         }
     }
 }

@@ -3,10 +3,11 @@
 use tilewise_tensor::DType;
 
 use super::finish::{Bias, Finish};
+use super::nest::Frame;
 use super::pack::pack_columns;
-use super::product::{Columns, Frame, Lhs, Piece, Product, products};
+use super::product::{Columns, Lhs, Piece, Product, products};
 use super::tile::*;
-use super::{Gemm, GemmArgs, GemmBlocks, GemmKernel, Rhs, model};
+use super::{Gemm, GemmArgs, GemmBlocks, GemmKernel, GemmStage, Rhs, model};
 use crate::catalog::KernelId;
 use crate::{Cpu, Ctx, Isa, Shards};
 
@@ -27,7 +28,8 @@ const fn row<T: Tile>(name: &'static str) -> GemmKernel {
         blocks: blocks::<T>,
         packed_b_len: |p| panel_width::<T>(p.n) * p.k,
         pack_b: pack_b::<T>,
-        scratch_len: |p, blocks, packed_b, threads| frame::<T>(p, blocks, packed_b).scratch_len() * threads,
+        nest: |p, blocks, packed_b, count, threads| frame(p, blocks, packed_b).nest::<T>(count, threads),
+        scratch_len: |p, blocks, packed_b, threads| frame(p, blocks, packed_b).scratch_len::<T>() * threads,
         run: run::<T>,
     }
 }
@@ -40,8 +42,10 @@ fn blocks<T: Tile>(p: &Gemm, cpu: &Cpu) -> GemmBlocks {
     model::fitted(&GemmBlocks { kc: blocks.kc.max(deep), ..blocks }, [p.m, p.n, p.k], [T::MR, T::NR])
 }
 
-fn frame<T: Tile>(p: &Gemm, blocks: &GemmBlocks, packed_b: bool) -> Frame {
-    Frame::new::<T>([p.m, p.n, p.k], blocks, !p.reads_a_in_place(), !packed_b)
+fn frame<'a>(p: &Gemm, blocks: &'a GemmBlocks, packed_b: bool) -> Frame<'a> {
+    let both = &[GemmStage::PackA, GemmStage::PackB];
+    let packed = &both[usize::from(p.reads_a_in_place())..2 - usize::from(packed_b)];
+    Frame { size: [p.m, p.n, p.k], blocks, packed }
 }
 
 fn pack_b<T: Tile>(p: &Gemm, b: &[f32], packed: &mut [f32]) {
@@ -54,7 +58,7 @@ fn pack_b<T: Tile>(p: &Gemm, b: &[f32], packed: &mut [f32]) {
 fn run<T: Tile>(p: &Gemm, blocks: &GemmBlocks, args: GemmArgs<'_>, ctx: Ctx<'_>) {
     let isa = token::<T>();
     let GemmArgs { a, b, bias, residual, c, batch } = args;
-    let frame = frame::<T>(p, blocks, matches!(b, Rhs::Packed(_)));
+    let frame = frame(p, blocks, matches!(b, Rhs::Packed(_)));
     let finish = Finish {
         alpha: p.alpha,
         bias: if p.epilogue.bias { Bias::Col(bias) } else { Bias::None },

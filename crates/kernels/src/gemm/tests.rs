@@ -103,7 +103,7 @@ fn every_kernel_equals_the_naive_loops() {
 }
 
 #[test]
-fn a_row_has_the_same_bits_whatever_the_blocks_threads_tile_and_other_rows() {
+fn a_row_has_the_same_bits_whatever_the_blocks_order_threads_tile_and_other_rows() {
     let mut random = Random::new(7, false);
     let epilogue = Epilogue { bias: true, residual: true, act: Unary::Relu };
     let p = Gemm { epilogue, alpha: 0.3, ..plain(61, 300, 97) };
@@ -113,9 +113,14 @@ fn a_row_has_the_same_bits_whatever_the_blocks_threads_tile_and_other_rows() {
     for tier in Tier::ALL.into_iter().filter(|tier| tier.available()) {
         let mut first: Option<Vec<f32>> = None;
         for row in rows().filter(|row| row.id.tier == tier) {
-            for seed in 0..30 {
+            for seed in 0..60 {
                 let mut random = Random::new(seed, false);
-                let blocks = GemmBlocks { mc: random.below(100), kc: random.below(120), nc: random.below(400) };
+                let blocks = GemmBlocks {
+                    mc: random.below(100),
+                    kc: random.below(120),
+                    nc: random.below(400),
+                    order: random.order(),
+                };
                 let pool = &pools[random.below(3)];
                 let got = run(row, &p, &blocks, &o, seed % 2 == 0, pool);
                 let first = first.get_or_insert_with(|| got.clone());

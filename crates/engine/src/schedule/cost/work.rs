@@ -1,9 +1,10 @@
 //! What a choice does, counted: cycles of multiply-adds, loads of vectors, bytes that each level hands over.
 
-use tilewise_kernels::conv::{self, ConvBlocks, ConvKernel, Layout, Squares};
+use tilewise_kernels::conv::{self, ConvBlocks, ConvKernel, ConvStage, Layout, Squares};
 use tilewise_kernels::gemm::{Gemm, GemmBlocks, GemmKernel};
 use tilewise_kernels::{Conv2d, Cpu, DepthwisePointwise};
 
+use super::super::reuse::{self, Reuse};
 use super::super::{Choice, Decision, Problem};
 use super::{Machine, Predicted};
 
@@ -164,10 +165,12 @@ fn convolution(p: &Conv2d, (kernel, blocks): (&ConvKernel, &ConvBlocks), cpu: &C
     if let Some(squares) = conv::squares(p, kernel) {
         return transformed(p, (kernel.id.tile, &squares, blocks), cpu, rate);
     }
+    if let Some(reuse) = reuse::convolution(p, kernel, blocks) {
+        return direct(p, (kernel, blocks), &reuse, (cpu, rate));
+    }
     match kernel.id.op {
         "conv-depthwise" => depthwise(p, blocks, cpu, rate),
         "conv-im2col" => im2col(p, kernel.id.tile, blocks, (cpu, rate)),
-        "conv-direct" | "conv-pointwise" | "conv-first" => direct(p, kernel, blocks, (cpu, rate)),
         // A method that is not modelled: what its own chooser counts.
         _ => {
             let mut work = Work::new(cpu.cores, rate);
@@ -188,8 +191,13 @@ fn activations(work: &mut Work, p: &Conv2d, cpu: &Cpu, again: f64) {
 }
 
 /// Strips of rows by parts of the output channels; see `kernels::conv::direct`.
-fn direct(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, (cpu, rate): (&Cpu, f64)) -> Work {
-    let (lanes, tile @ [most, width]) = (cpu.tier.lanes(), kernel.id.tile);
+fn direct(
+    p: &Conv2d,
+    (kernel, blocks): (&ConvKernel, &ConvBlocks),
+    reuse: &Reuse<ConvStage>,
+    (cpu, rate): (&Cpu, f64),
+) -> Work {
+    let (lanes, tile @ [_, width]) = (cpu.tier.lanes(), kernel.id.tile);
     let (icg, ocg, taps, [oh, ow]) = (p.ic / p.groups, p.oc / p.groups, p.kh * p.kw, [p.oh(), p.ow()]);
     let rows = blocks.rows.clamp(1, oh);
     let oc = blocks.oc.clamp(1, ocg).next_multiple_of(width);
@@ -204,25 +212,17 @@ fn direct(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, (cpu, rate): (&C
     // Input rows of a strip, those that it shares with the next among them.
     let high = ((rows - 1) * p.stride[0] + p.reach()[0]).min(p.ih);
     let strip = bytes(icg * high * p.iw);
-    let tasks = (images * strips) as f64;
-    if copied {
-        // Rows of a plane are picked apart value by value.
-        let each = if kernel.x == Layout::Nchw { 1.0 } else { COPY / lanes as f64 };
-        work.idle += each * tasks * parts as f64 * (icg * high * p.iw) as f64;
-    }
-    // While the weights of a pass stay in L1, its pixels come from L2 for each block of output channels; those that a
-    // block shares with the one before, from L1.
-    let pass = bytes(icg.min(blocks.ic) * taps * width);
-    let near = strip / passes + pass <= cpu.l1d.size * 3 / 4;
-    let readings = if near { 1.0 } else { ocg.div_ceil(width) as f64 };
-    work.moves(Level::L2, tasks * strip as f64 * readings);
-    // A row of pixels passes over weights that L1 does not hold once more for each tile.
-    let tiles = if pass <= cpu.l1d.size { 1.0 } else { (rows * ow).div_ceil(most) as f64 };
-    work.moves(Level::L2, tasks * bytes(icg * taps * ocg) as f64 * tiles);
-    work.moves(Level::L2, 2.0 * (passes - 1) as f64 * bytes(p.n * p.oc * oh * ow) as f64);
+    // Rows of a plane are picked apart value by value.
+    let each = if kernel.x == Layout::Nchw { 1.0 } else { COPY / lanes as f64 };
+    work.idle += each * images as f64 * reuse.packed(ConvStage::PackX) / F32;
+    // What L1 does not keep comes from L2; sums go there and back between the passes.
+    let [x, w, y] = [0, 1, 2].map(|operand| reuse.moved(operand, cpu.l1d.size));
+    let sums = 2.0 * (y - bytes(ocg * oh * ow) as f64).max(0.0);
+    work.moves(Level::L2, images as f64 * (x + w + sums));
+    let readings = reuse.moved(1, cpu.l2.size) / bytes(ocg * icg * taps) as f64;
     let weights = [bytes(p.oc * icg * taps), bytes(oc * icg * taps), strip];
     let readers = (p.n * strips).min(cpu.cores.max(1));
-    work.weights(cpu, weights, readers, (p.n * strips) as f64);
+    work.weights(cpu, weights, readers, p.n as f64 * readings.max(strips as f64));
     activations(&mut work, p, cpu, (strips * high) as f64 / p.ih as f64);
     work
 }
@@ -318,7 +318,7 @@ fn im2col(p: &Conv2d, tile: [usize; 2], blocks: &ConvBlocks, (cpu, rate): (&Cpu,
     work
 }
 
-/// The five loops of a matrix product; see `kernels::gemm::product`.
+/// The loops of a matrix product; see `kernels::gemm::product`.
 fn product(
     p: &Gemm,
     (count, packed): (usize, bool),
@@ -332,21 +332,23 @@ fn product(
     let mut work = Work::new((count * panels).min(cpu.cores), rate);
     work.tiles(cpu, tile, [m, n], [k, k.div_ceil(blocks.kc.max(1))], count as f64);
     let (a, b, c) = (bytes(m * k * count), bytes(k * n * count), bytes(m * n * count));
-    // A panel of B stays in L1 while the panels of A pass.
+    let reuse = reuse::product(p, (count, packed), (kernel, blocks), cpu);
     if m > mr {
-        work.moves(Level::L2, a as f64 * n.div_ceil(nr) as f64);
+        let [a, b] = [0, 1].map(|operand| reuse.moved(operand, cpu.l1d.size));
+        work.moves(Level::L2, count as f64 * (a + b));
     }
     if !p.reads_a_in_place() {
         // About a cycle a value.
         work.idle += (m * k * count * n.div_ceil(blocks.nc.max(1))) as f64;
     }
-    let again = m.div_ceil(blocks.mc.max(1)) as f64;
+    let [from_a, from_b] = [0, 1].map(|operand| count as f64 * reuse.moved(operand, cpu.l2.size));
+    let again = from_b / b.max(1) as f64;
     if packed {
         work.weights(cpu, [b, b, a], 1, again);
     } else {
         work.idle += COPY * (k * n * count) as f64 / cpu.tier.lanes() as f64;
         work.moves(home(cpu, b), b as f64 * again);
     }
-    work.moves(home(cpu, a + c), (a + c) as f64);
+    work.moves(home(cpu, a + c), from_a + c as f64);
     work
 }

@@ -34,6 +34,7 @@ const fn row<I: Isa>(name: &'static str) -> ConvKernel {
         blocks: |p, cpu| blocks(p, cpu, I::LANES),
         packed_len: |p| p.oc.next_multiple_of(I::LANES) * p.kh * p.kw,
         pack: |p, w, packed| pack(p, w, packed, I::LANES),
+        nest: None,
         scratch_len: |_, _, _| 0,
         run: run::<I>,
     }
@@ -46,7 +47,7 @@ fn blocks(p: &Conv2d, cpu: &Cpu, lanes: usize) -> ConvBlocks {
     let wanted = if cpu.cores > 1 { 4 * cpu.cores } else { 1 };
     let strips = wanted.div_ceil(planes.max(1)).min(p.oh());
     let planes_each = (planes / wanted).clamp(1, p.oc.div_ceil(lanes));
-    ConvBlocks { rows: p.oh().div_ceil(strips), oc: planes_each * lanes, ic: lanes }
+    ConvBlocks { rows: p.oh().div_ceil(strips), oc: planes_each * lanes, ic: lanes, ..ConvBlocks::default() }
 }
 
 /// Packs `[c][1][kh][kw]` as vectors of channels, kernel rows, kernel columns, lanes.

@@ -33,7 +33,7 @@ pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [pixels, width]: [us
             let start = if tasks > 1 { DISPATCH } else { 0 };
             let time = start + rounds * task_cost(p, &input, rows, oc.min(ocg), lanes);
             if time < best.0 {
-                best = (time, ConvBlocks { rows, oc, ic });
+                best = (time, ConvBlocks { rows, oc, ic, ..ConvBlocks::default() });
             }
         }
     }

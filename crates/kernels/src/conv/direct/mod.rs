@@ -1,25 +1,26 @@
 //! Direct convolution in the blocked layout: register tiles over strips of the input, for any kernel size, stride,
 //! dilation and padding.
 //!
-//! A task owns a strip of output rows of one image and a range of output channels. It copies the strip's input once
-//! where there is padding or a horizontal stride, and reads it in place elsewhere. Then, for each block of output
-//! channels, blocks of input channels pass over all of the strip's tiles, with sums kept in the output between them.
-//! Each output is one chain of multiply-adds over channel vectors, kernel rows, kernel columns and lanes, in this
-//! order, whatever the tiles, the blocks and the threads are.
+//! A task owns a strip of output rows of one image and a range of output channels. It copies the strip's input where
+//! there is padding or a horizontal stride, and reads it in place elsewhere. Its loops are a [`Nest`]: by default, for
+//! each block of output channels, blocks of input channels pass over all of the strip's tiles, with sums kept in the
+//! output between them. Each output is one chain of multiply-adds over channel vectors, kernel rows, kernel columns and
+//! lanes, in this order, whatever the tiles, the blocks, the order of the loops and the threads are.
 
 pub(super) mod blocks;
+mod nest;
+mod run;
 mod strip;
 mod tile;
 
-use std::ops::Range;
-
 use tilewise_tensor::DType;
 
-use super::epilogue::Finish;
 use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
 use crate::catalog::KernelId;
-use crate::parallel::Shards;
+use crate::nest::Nest;
 use crate::{Avx2, Avx512, Conv2d, Ctx, Scalar};
+pub use nest::{ConvStage, ORDERS};
+pub(super) use run::{Run, Source};
 use strip::Input;
 pub(super) use strip::Strip;
 pub(super) use strip::is_pointwise;
@@ -78,9 +79,18 @@ pub(super) const fn row<I: Tiles, F: Family, const NV: usize>(name: &'static str
         },
         packed_len: |p| packed_len(p, I::LANES),
         pack: |p, w, packed| pack(p, w, packed, pixel_lanes::<I, F>(), I::LANES, NV * I::LANES),
-        scratch_len: |p, blocks, threads| threads * worker_scratch(p, blocks, &Input::new(p, pixel_lanes::<I, F>())),
+        nest: Some(loops::<I, F, NV>),
+        scratch_len: |p, blocks, threads| {
+            threads * worker_scratch(&loops::<I, F, NV>(p, blocks), &Input::new(p, pixel_lanes::<I, F>()))
+        },
         run: run::<I, F, NV>,
     }
+}
+
+/// The loops of a row for each image and group of a problem.
+fn loops<I: Tiles, F: Family, const NV: usize>(p: &Conv2d, blocks: &ConvBlocks) -> Nest<ConvStage> {
+    let tile = [tiles::<I, F>()[NV - 1].len(), NV * I::LANES];
+    nest::nest(p, blocks, &Input::new(p, pixel_lanes::<I, F>()), tile)
 }
 
 /// The tiles for the input layout of a family.
@@ -127,33 +137,9 @@ fn pack(p: &Conv2d, w: &[f32], packed: &mut [f32], x_lanes: usize, lanes: usize,
     }
 }
 
-/// Output rows of one task.
-fn strip_rows(p: &Conv2d, blocks: &ConvBlocks) -> usize {
-    blocks.rows.clamp(1, p.oh())
-}
-
 /// Length of one worker's scratch, in whole cache lines.
-fn worker_scratch(p: &Conv2d, blocks: &ConvBlocks, input: &Input) -> usize {
-    input.strip_len(strip_rows(p, blocks)).next_multiple_of(16)
-}
-
-/// Everything that the tasks of one run share.
-pub(super) struct Run<'a, I: Tiles> {
-    isa: I,
-    p: &'a Conv2d,
-    tiles: &'static [&'static [TileFn<I>]],
-    input: Input,
-    /// Lanes of an input pixel, and output channels of a full tile.
-    x_lanes: usize,
-    width: usize,
-    /// Output rows and output channels of a task, input channels of a pass.
-    rows: usize,
-    oc: usize,
-    ic: usize,
-    x: &'a [f32],
-    w: &'a [f32],
-    y: Shards<'a, f32>,
-    finish: Finish<'a>,
+fn worker_scratch(nest: &Nest<ConvStage>, input: &Input) -> usize {
+    nest.packed(ConvStage::PackX).map_or(0, |inside| input.copy_len(inside)).next_multiple_of(16)
 }
 
 /// Runs a row of the table.
@@ -163,135 +149,11 @@ pub(super) struct Run<'a, I: Tiles> {
 fn run<I: Tiles, F: Family, const NV: usize>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>) {
     let isa = I::get().expect("a kernel runs only where its instruction set is");
     let run = Run::new::<F, NV>(isa, p, blocks, args);
-    let scratch_len = worker_scratch(p, blocks, &run.input);
-    let (strips, parts) = (p.oh().div_ceil(run.rows), (p.oc / p.groups).div_ceil(run.oc));
-    let scratch = Shards::new(ctx.scratch);
-    ctx.pool.run(p.n * p.groups * strips * parts, &|task| {
-        let (image, part) = (task.index / parts, task.index % parts);
-        let (image, strip) = (image / strips, image % strips);
-        let at = task.worker * scratch_len;
-        // SAFETY: a worker runs one task at a time, and the ranges of workers do not overlap.
-        let scratch = unsafe { scratch.range(at..at + scratch_len) };
-        run.task((image / p.groups, image % p.groups), strip, part, scratch);
+    let parts = run.nest.tasks();
+    ctx.run(p.n * p.groups * parts, worker_scratch(&run.nest, &run.input), &|task, scratch| {
+        let image = (task / parts / p.groups, task / parts % p.groups);
+        run.task(image, run.nest.task(task % parts), scratch);
     });
-}
-
-impl<'a, I: Tiles> Run<'a, I> {
-    /// A run of the kernel with tiles of `NV` vectors.
-    ///
-    /// # Panics
-    /// When the weights or the output are too short for the problem.
-    pub(super) fn new<F: Family, const NV: usize>(
-        isa: I,
-        p: &'a Conv2d,
-        blocks: &ConvBlocks,
-        args: ConvArgs<'a>,
-    ) -> Self {
-        let (x_lanes, width) = (pixel_lanes::<I, F>(), NV * I::LANES);
-        let y_len = p.n * p.oc.next_multiple_of(I::LANES) * p.oh() * p.ow();
-        assert!(args.y.len() >= y_len && args.w.len() >= packed_len(p, I::LANES), "output and weights are complete");
-        Run {
-            isa,
-            p,
-            tiles: tiles::<I, F>(),
-            input: Input::new(p, x_lanes),
-            x_lanes,
-            width,
-            rows: strip_rows(p, blocks),
-            oc: blocks.oc.clamp(1, p.oc / p.groups).next_multiple_of(width),
-            ic: blocks.ic.max(1).next_multiple_of(x_lanes),
-            x: args.x,
-            w: args.w,
-            y: Shards::new(args.y),
-            finish: Finish::new(&p.epilogue, args.bias, p.oc.next_multiple_of(I::LANES), args.residual, y_len),
-        }
-    }
-
-    /// Computes one strip of output rows and one part of the output channels of one group of image `n`.
-    fn task(&self, (n, group): (usize, usize), strip: usize, part: usize, scratch: &mut [f32]) {
-        let out = strip * self.rows..self.p.oh().min((strip + 1) * self.rows);
-        let source = self.input.strip(self.isa, self.x, (n, group), out.clone(), scratch);
-        self.multiply(&source, (n, group), out, part);
-    }
-
-    /// Computes the output rows `out` and one part of the output channels of one group of image `n` from their strip.
-    /// No other task computes the same outputs.
-    pub(super) fn multiply(&self, source: &Strip<'_>, (n, group): (usize, usize), out: Range<usize>, part: usize) {
-        let p = self.p;
-        let (ocg, icg) = (p.oc / p.groups, p.ic / p.groups);
-        let (rows, columns) = if self.input.flat { (1, out.len() * p.ow()) } else { (out.len(), p.ow()) };
-        let begin = part * self.oc;
-        for first in (begin..ocg.min(begin + self.oc)).step_by(self.width) {
-            let vectors = (self.width / I::LANES).min((ocg - first).div_ceil(I::LANES));
-            let channel = group * ocg + first;
-            // Groups other than one are whole vectors, so that weights and outputs stand at the channel's number.
-            let weights = &self.w[channel * icg * self.input.taps.count()..];
-            for ic in (0..icg).step_by(self.ic) {
-                for row in 0..rows {
-                    let pixel = (out.start + row) * p.ow();
-                    let block = Block { n, channel, vectors, ic, row, rows, pixel, columns };
-                    self.row(source, weights, &block);
-                }
-            }
-        }
-    }
-
-    /// Computes a row of tiles for some vectors of output channels and a pass of input channels.
-    fn row(&self, source: &Strip<'_>, weights: &[f32], b: &Block) {
-        let p = self.p;
-        let icg = p.ic / p.groups;
-        let channels = self.ic.min(icg - b.ic);
-        let last = b.ic + channels == icg;
-        let y_pitch = p.oh() * p.ow() * I::LANES;
-        let plane = b.n * p.oc.div_ceil(I::LANES) + b.channel / I::LANES;
-        let y_at = plane * y_pitch + b.pixel * I::LANES;
-        let x_at = source.at + b.row * source.row_pitch + b.ic / self.x_lanes * source.block_pitch;
-        let tiles = self.tiles[b.vectors - 1];
-        // The weights of the next pass stand behind those of this one, whose tiles ask for them in equal shares.
-        let taps = self.input.taps.count() * b.vectors * I::LANES;
-        let (here, next) = weights[b.ic * taps..].split_at(channels * taps);
-        let next = &next[..next.len().min(here.len())];
-        let across = b.columns.div_ceil(tiles.len());
-        for (number, (column, width)) in (b.row * across..).zip(cut(b.columns, tiles.len())) {
-            let tile = Tile {
-                x: source.data,
-                x_at: x_at + column * self.x_lanes,
-                x_pitch: source.block_pitch,
-                taps: &self.input.taps,
-                channels,
-                w: here,
-                ahead: share(next, number, b.rows * across),
-                y: &self.y,
-                y_at: y_at + column * I::LANES,
-                y_pitch,
-                channel: b.channel,
-                first: b.ic == 0,
-                finish: last.then_some(&self.finish),
-            };
-            // SAFETY: tasks differ in image, rows or output channels, so no other one reaches these outputs.
-            unsafe { tiles[width - 1](self.isa, &tile) };
-        }
-        for at in (y_at..).step_by(y_pitch).take(if last { b.vectors } else { 0 }) {
-            // SAFETY: as above.
-            unsafe { self.finish.pass(self.isa, &self.y, at..at + b.columns * I::LANES) };
-        }
-    }
-}
-
-/// One row of tiles.
-struct Block {
-    n: usize,
-    /// First output channel, over all groups, and vectors of them.
-    channel: usize,
-    vectors: usize,
-    /// First input channel of the group.
-    ic: usize,
-    /// Row of the strip, and how many there are.
-    row: usize,
-    rows: usize,
-    /// First output pixel of the image, and how many there are.
-    pixel: usize,
-    columns: usize,
 }
 
 /// Part `number` of `parts` of almost the same length.

@@ -1,17 +1,17 @@
 //! The input of a strip of output rows: read in place, or copied once with its padding and its columns in order.
 
-use std::ops::Range;
-
+use super::nest::ConvStage;
 use super::tile::{RowLayout, Taps};
+use crate::nest::{AXES, Cell};
 use crate::{Conv2d, Isa, Pads, SimdOp};
 
 /// How a problem's input is read by tiles: a function of the problem and of the lanes of its layout.
 pub(super) struct Input {
     p: Conv2d,
     /// Elements of a pixel: the lanes of the blocked layout, or 1 for a planar one.
-    lanes: usize,
+    pub(super) lanes: usize,
     /// Channel vectors (planes, where planar) of one group, and of all.
-    pub(super) group_blocks: usize,
+    group_blocks: usize,
     blocks: usize,
     /// True where strips are copied to scratch.
     pub(super) copied: bool,
@@ -23,15 +23,28 @@ pub(super) struct Input {
     row_step: usize,
 }
 
-/// Where the tiles of one strip read.
-pub(in crate::conv) struct Strip<'a> {
-    pub(in crate::conv) data: &'a [f32],
-    /// The first tap of the first output pixel.
+/// Where tiles find the taps of an output pixel.
+#[derive(Clone, Copy)]
+pub(in crate::conv) struct Strip {
+    /// The first tap of the first output pixel in the first input channel.
     pub(in crate::conv) at: usize,
+    /// Row, pixel and input channel of the group that stand there.
+    pub(in crate::conv) first: [usize; 3],
     /// From one vector of channels to the next.
     pub(in crate::conv) block_pitch: usize,
     /// From one output row to the next.
     pub(in crate::conv) row_pitch: usize,
+}
+
+impl Strip {
+    /// The first tap of a row, pixel and input channel of the group, for pixels of `lanes` elements.
+    pub(super) fn place(&self, [row, pixel, channel]: [usize; 3], lanes: usize) -> usize {
+        let [first_row, first_pixel, first_channel] = self.first;
+        self.at
+            + (row - first_row) * self.row_pitch
+            + (pixel - first_pixel) * lanes
+            + (channel - first_channel) / lanes * self.block_pitch
+    }
 }
 
 impl Input {
@@ -67,34 +80,48 @@ impl Input {
         (out - 1) * self.row_step + self.p.reach()[0]
     }
 
-    /// Length of the scratch for a strip of `out` output rows.
+    /// Length of a copy of what a strip of `out` output rows reads; 0 where it is read in place.
     pub(super) fn strip_len(&self, out: usize) -> usize {
         if self.copied { self.group_blocks * self.rows(out) * self.row.pitch } else { 0 }
     }
 
-    /// The strip of output rows `out` of one group of image `n`, copied to `scratch` where it has to be.
-    pub(super) fn strip<'a, I: Isa>(
+    /// Length of the copy for a part of each axis.
+    pub(super) fn copy_len(&self, extents: [usize; AXES]) -> usize {
+        let [rows, pixels] = [ConvStage::Row, ConvStage::Pixel].map(|axis| extents[axis as usize]);
+        let out = if self.flat { pixels.div_ceil(self.p.ow()) } else { rows };
+        extents[ConvStage::Ic as usize].div_ceil(self.lanes) * self.rows(out) * self.row.pitch
+    }
+
+    /// Where the first channel of a group of image `n` begins.
+    fn first(&self, (n, group): (usize, usize)) -> usize {
+        (n * self.blocks + group * self.group_blocks) * self.p.ih * self.p.iw * self.lanes
+    }
+
+    /// The input where it stands.
+    pub(super) fn in_place(&self, image: (usize, usize)) -> Strip {
+        let block_pitch = self.p.ih * self.p.iw * self.lanes;
+        Strip { at: self.first(image), first: [0; 3], block_pitch, row_pitch: self.row_step * self.row.pitch }
+    }
+
+    /// Copies what the output rows of a cell read of its input channels.
+    pub(super) fn copy<I: Isa>(
         &self,
         isa: I,
-        x: &'a [f32],
-        (n, group): (usize, usize),
-        out: Range<usize>,
-        scratch: &'a mut [f32],
-    ) -> Strip<'a> {
+        x: &[f32],
+        image: (usize, usize),
+        cell: &Cell,
+        scratch: &mut [f32],
+    ) -> Strip {
         let p = &self.p;
-        let first = (n * self.blocks + group * self.group_blocks) * p.ih * p.iw * self.lanes;
+        let [ic, row, pixel] = [ConvStage::Ic, ConvStage::Row, ConvStage::Pixel].map(|axis| &cell[axis as usize]);
+        let out = if self.flat { pixel.start / p.ow()..pixel.end.div_ceil(p.ow()) } else { row.clone() };
         let plane = p.ih * p.iw * self.lanes;
-        let row_pitch = self.row_step * self.row.pitch;
-        if !self.copied {
-            let at = first + out.start * row_pitch;
-            return Strip { data: x, at, block_pitch: plane, row_pitch };
-        }
-        let rows = self.rows(out.len());
-        let block_pitch = rows * self.row.pitch;
+        let from = self.first(image) + ic.start / self.lanes * plane;
+        let block_pitch = self.rows(out.len()) * self.row.pitch;
         // The step between stored rows in the input: 1, or the stride where only the rows that are read are stored.
         let in_step = p.stride[0] / self.row_step;
-        for (block, to) in scratch.chunks_exact_mut(block_pitch).take(self.group_blocks).enumerate() {
-            let from = &x[first + block * plane..][..plane];
+        let channels = scratch.chunks_exact_mut(block_pitch).take(ic.len().div_ceil(self.lanes));
+        for (to, from) in channels.zip(x[from..].chunks_exact(plane)) {
             for (j, to) in to.chunks_exact_mut(self.row.pitch).enumerate() {
                 let padded = out.start * p.stride[0] + j * in_step;
                 match padded.checked_sub(p.pads.top).filter(|&iy| iy < p.ih) {
@@ -103,7 +130,9 @@ impl Input {
                 }
             }
         }
-        Strip { data: scratch, at: 0, block_pitch, row_pitch }
+        let row_pitch = self.row_step * self.row.pitch;
+        let first = [row.start, if self.flat { out.start * p.ow() } else { 0 }, ic.start];
+        Strip { at: 0, first, block_pitch, row_pitch }
     }
 
     /// Copies a row with its padding, phase after phase.

@@ -7,14 +7,17 @@
 
 mod pays;
 
+use std::ops::Range;
+
 use tilewise_tensor::DType;
 
 use super::depthwise::{self, Strip, Sweeps};
-use super::direct::{self, Run, Tiles};
+use super::direct::{self, ConvStage, Run, Source, Tiles};
 use super::epilogue::Finish;
 use super::pointwise::{self, Pointwise};
 use super::{ConvArgs, ConvBlocks, ConvKernel};
 use crate::catalog::KernelId;
+use crate::nest::Order;
 use crate::parallel::Shards;
 use crate::{Avx2, Avx512, Cpu, Ctx, DepthwisePointwise, Scalar, Tier};
 pub use pays::pays;
@@ -108,29 +111,24 @@ fn run<I: Tiles, const NV: usize>(p: &DepthwisePointwise, blocks: &ConvBlocks, a
     assert!(w[0].len() >= vectors * dw.kh * dw.kw * I::LANES, "the depthwise weights are complete");
     let finish = Finish::new(&dw.epilogue, bias[0], vectors * I::LANES, &[], 0);
     let first = First { isa, p: dw, sweeps: depthwise::sweeps::<I>(dw), x, w: w[0], finish };
-    // All output channels belong to one task, so that no strip is computed twice.
-    let all = ConvBlocks { oc: p.pointwise.oc, ..*blocks };
+    // A task is a strip with all output channels, so that no strip is computed twice.
+    let (oc, order) = (p.pointwise.oc, Order::default());
     let args = ConvArgs { x: &[], w: w[1], bias: bias[1], residual, y };
-    let second = Run::new::<Pointwise, NV>(isa, &p.pointwise, &all, args);
-    let (rows, scratch_len) = (strip_rows(p, blocks), strip_len(p, blocks, I::LANES));
-    let strips = dw.oh().div_ceil(rows);
-    let scratch = Shards::new(ctx.scratch);
-    ctx.pool.run(dw.n * strips, &|task| {
-        let (n, strip) = (task.index / strips, task.index % strips);
-        let out = strip * rows..dw.oh().min((strip + 1) * rows);
-        let at = task.worker * scratch_len;
-        // SAFETY: a worker runs one task at a time, and the ranges of workers do not overlap.
-        let scratch = unsafe { scratch.range(at..at + scratch_len) };
-        let plane = out.len() * dw.ow() * I::LANES;
-        first.strip(n, out.clone(), &mut scratch[..vectors * plane]);
-        let source = direct::Strip { data: scratch, at: 0, block_pitch: plane, row_pitch: dw.ow() * I::LANES };
-        second.multiply(&source, (n, 0), out, 0);
+    let second = Run::new::<Pointwise, NV>(isa, &p.pointwise, &ConvBlocks { oc, order, ..*blocks }, args);
+    let strips = second.nest.tasks();
+    ctx.run(dw.n * strips, strip_len(p, blocks, I::LANES), &|task, scratch| {
+        let (n, cell) = (task / strips, second.nest.task(task % strips));
+        let pixels = cell[ConvStage::Pixel as usize].clone();
+        let (rows, plane) = (pixels.start / dw.ow()..pixels.end / dw.ow(), pixels.len() * I::LANES);
+        first.strip(n, rows, &mut scratch[..vectors * plane]);
+        let strip = direct::Strip { at: 0, first: [0, pixels.start, 0], block_pitch: plane, row_pitch: 0 };
+        second.multiply((n, 0), cell, Source { strip, scratch, is_copy: true });
     });
 }
 
 impl<I: Tiles> First<'_, I> {
     /// Computes the rows `rows` of all channels of image `n`, one vector of channels after the other.
-    fn strip(&self, n: usize, rows: std::ops::Range<usize>, strip: &mut [f32]) {
+    fn strip(&self, n: usize, rows: Range<usize>, strip: &mut [f32]) {
         let p = self.p;
         let (x_plane, taps) = (p.ih * p.iw * I::LANES, p.kh * p.kw * I::LANES);
         let first = n * p.oc.div_ceil(I::LANES);

@@ -24,7 +24,8 @@ pub(super) fn blocks(p: &DepthwisePointwise, cpu: &Cpu, tile: [usize; 2], lanes:
     let fewest = oh.div_ceil((cpu.l2.size / 5 / row_bytes).max(1));
     let heights = (fewest..=oh.min(fewest + 4 * cpu.cores.saturating_sub(1))).map(|strips| oh.div_ceil(strips));
     let rows = heights.min_by_key(|&rows| fused(p, cpu, rows)).unwrap_or(oh);
-    ConvBlocks { rows, oc: p.pointwise.oc, ic: pass(&p.pointwise, cpu, lanes, tile) }
+    let ic = pass(&p.pointwise, cpu, lanes, tile);
+    ConvBlocks { rows, oc: p.pointwise.oc, ic, ..ConvBlocks::default() }
 }
 
 /// True where the fused kernel of the machine's tier is expected to beat the depthwise and the pointwise kernel one

@@ -161,7 +161,7 @@ fn bits_are_those_of_the_two_kernels_whatever_the_blocks_and_threads() {
         let o = Operands::new(&p, &mut r);
         for (row, cpu) in here() {
             let want = run_apart(row, &p, &o, &pools[0], &cpu);
-            let random = ConvBlocks { rows: r.below(6), oc: r.below(80), ic: r.below(40) };
+            let random = ConvBlocks { rows: r.below(6), oc: r.below(80), ic: r.below(40), ..Default::default() };
             for blocks in [(row.blocks)(&p, &cpu), random] {
                 let got = run_fused(row, &p, &blocks, &o, &pools[r.below(2)]);
                 let same = got.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits());

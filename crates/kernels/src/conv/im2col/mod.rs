@@ -11,10 +11,11 @@ use self::columns::ImagePanel;
 use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
 use crate::catalog::KernelId;
 use crate::gemm::finish::{Bias, Finish};
+use crate::gemm::nest::Frame;
 use crate::gemm::pack::pack_lhs;
-use crate::gemm::product::{Columns, Frame, Lhs, Piece, Product, products};
+use crate::gemm::product::{Columns, Lhs, Piece, Product, products};
 use crate::gemm::tile::*;
-use crate::gemm::{GemmBlocks, Strides, model};
+use crate::gemm::{GemmBlocks, GemmStage, Strides, model};
 use crate::{Conv2d, Cpu, Ctx, Isa, Shards};
 
 /// The kernels, in the order in which a choice looks at them.
@@ -35,7 +36,8 @@ const fn row<T: Tile>(name: &'static str) -> ConvKernel {
         blocks: blocks::<T>,
         packed_len: |p| p.oc * depth(p),
         pack: pack::<T>,
-        scratch_len: |p, blocks, threads| frame::<T>(p, blocks).scratch_len() * threads,
+        nest: None,
+        scratch_len: |p, blocks, threads| frame(p, &product_blocks(p, blocks)).scratch_len::<T>() * threads,
         run: run::<T>,
     }
 }
@@ -54,13 +56,18 @@ fn blocks<T: Tile>(p: &Conv2d, cpu: &Cpu) -> ConvBlocks {
         rows: (pixels / p.ow()).clamp(1, p.oh()),
         oc: (mc / 2).clamp(1, p.oc / p.groups),
         ic: (kc / (p.kh * p.kw)).clamp(1, p.ic / p.groups),
+        ..ConvBlocks::default()
     }
 }
 
-fn frame<T: Tile>(p: &Conv2d, blocks: &ConvBlocks) -> Frame {
-    let blocks =
-        GemmBlocks { mc: blocks.oc, kc: blocks.ic.saturating_mul(p.kh * p.kw), nc: blocks.rows.saturating_mul(p.ow()) };
-    Frame::new::<T>([p.oc / p.groups, p.oh() * p.ow(), depth(p)], &blocks, false, true)
+/// The blocks of the product.
+fn product_blocks(p: &Conv2d, blocks: &ConvBlocks) -> GemmBlocks {
+    let (kc, nc) = (blocks.ic.saturating_mul(p.kh * p.kw), blocks.rows.saturating_mul(p.ow()));
+    GemmBlocks { mc: blocks.oc, kc, nc, ..GemmBlocks::default() }
+}
+
+fn frame<'a>(p: &Conv2d, blocks: &'a GemmBlocks) -> Frame<'a> {
+    Frame { size: [p.oc / p.groups, p.oh() * p.ow(), depth(p)], blocks, packed: &[GemmStage::PackB] }
 }
 
 fn pack<T: Tile>(p: &Conv2d, w: &[f32], packed: &mut [f32]) {
@@ -94,7 +101,7 @@ fn run<T: Tile>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_
         let (a, b) = (Lhs::Packed(&w[oc * k..]), Columns::Pack(&columns));
         Product { index, m, n, k, a, b, c: &y, at: index * m * n, finish }
     };
-    products::<T>(isa, &frame::<T>(p, blocks), p.n * p.groups, ctx, &product);
+    products::<T>(isa, &frame(p, &product_blocks(p, blocks)), p.n * p.groups, ctx, &product);
 }
 
 #[cfg(test)]

@@ -101,7 +101,12 @@ fn bits_depend_neither_on_blocks_nor_on_threads() {
         for row in rows().filter(|row| row.id.tier == tier) {
             for seed in 0..30 {
                 let mut random = Random::new(seed, false);
-                let blocks = ConvBlocks { rows: random.below(25), oc: random.below(50), ic: random.below(12) };
+                let blocks = ConvBlocks {
+                    rows: random.below(25),
+                    oc: random.below(50),
+                    ic: random.below(12),
+                    ..Default::default()
+                };
                 let pool = &pools[random.below(3)];
                 let got = run(row, &p, &blocks, &o, pool);
                 let first = first.get_or_insert_with(|| got.clone());

@@ -77,7 +77,7 @@ impl Method {
     fn best(&self, p: &Conv2d, cpu: &Cpu) -> (u64, ConvBlocks) {
         let (icg, ocg, cores) = (p.ic / p.groups, p.oc / p.groups, cpu.cores.max(1));
         let all = self.squares(p).max(1);
-        let mut best = (u64::MAX, ConvBlocks { rows: 1, oc: ocg, ic: icg });
+        let mut best = (u64::MAX, ConvBlocks { rows: 1, oc: ocg, ic: icg, ..ConvBlocks::default() });
         let mut strips = all;
         while strips > 0 {
             let squares = all.div_ceil(strips);
@@ -90,7 +90,7 @@ impl Method {
                 let rounds = tasks.div_ceil(cores);
                 let time = (rounds * self.task(p, cpu, squares, oc.min(ocg), strips > 1)) as u64;
                 if time < best.0 {
-                    best = (time, ConvBlocks { rows: squares, oc, ic: icg });
+                    best = (time, ConvBlocks { rows: squares, oc, ic: icg, ..best.1 });
                 }
             }
             // The next number of strips with more squares each.

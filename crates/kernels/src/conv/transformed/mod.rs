@@ -83,6 +83,7 @@ pub(super) const fn row<I: Tiles, T: Transform, const NV: usize>(op: &'static st
         blocks: |p, cpu| Method::new::<T>([I::BLOCKED[NV - 1].len(), NV * I::LANES], I::LANES).blocks(p, cpu),
         packed_len: packed_len::<I, T>,
         pack: |p, w, packed| pack::pack::<I, T>(p, w, packed, NV * I::LANES),
+        nest: None,
         scratch_len: |p, blocks, threads| threads * Scratch::new::<T>(p, blocks, [I::LANES, NV * I::LANES]).len,
         run: run::<I, T, NV>,
     }
@@ -162,15 +163,11 @@ fn run<I: Tiles, T: Transform, const NV: usize>(p: &Conv2d, blocks: &ConvBlocks,
         transform: PhantomData,
     };
     let (strips, parts) = (run.grid.squares.div_ceil(scratch.squares), ocg.div_ceil(run.oc));
-    let shared = Shards::new(ctx.scratch);
-    ctx.pool.run(p.groups * strips * parts, &|task| {
-        let (block, part) = (task.index / parts, task.index % parts);
+    ctx.run(p.groups * strips * parts, scratch.len, &|task, room| {
+        let (block, part) = (task / parts, task % parts);
         let (group, strip) = (block / strips, block % strips);
         let squares = strip * scratch.squares..run.grid.squares.min((strip + 1) * scratch.squares);
-        let at = task.worker * scratch.len;
-        // SAFETY: a worker runs one task at a time, and the ranges of workers do not overlap.
-        let scratch = unsafe { shared.range(at..at + scratch.len) };
-        run.task(group, squares, part, scratch);
+        run.task(group, squares, part, room);
     });
 }
 

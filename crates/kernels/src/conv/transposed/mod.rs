@@ -10,10 +10,11 @@ use tilewise_tensor::DType;
 use self::gather::GatherRow;
 use crate::catalog::KernelId;
 use crate::gemm::finish::{Bias, Finish, FinishOp};
+use crate::gemm::nest::Frame;
 use crate::gemm::pack::{pack_columns, pack_lhs};
-use crate::gemm::product::{Columns, Frame, LINE, Lhs, Piece, Product, products};
+use crate::gemm::product::{Columns, LINE, Lhs, Piece, Product, products};
 use crate::gemm::tile::*;
-use crate::gemm::{GemmBlocks, Strides, model};
+use crate::gemm::{GemmBlocks, GemmStage, Strides, model};
 use crate::{ConvTranspose2d, Cpu, Ctx, Isa, Shards};
 
 /// What a transposed convolution reads and writes; images are `[n][c][h][w]`.
@@ -60,7 +61,7 @@ const fn row<T: Tile>(name: &'static str) -> TransposedKernel {
         blocks: |p, cpu| model::fitted(&model::blocks(cpu, T::MR, T::NR), size(p), [T::MR, T::NR]),
         packed_len: |p| p.ic * p.oc / p.groups * p.kh * p.kw,
         pack: pack::<T>,
-        scratch_len: |p, blocks, threads| taps_len(p) + frame::<T>(p, blocks).scratch_len() * threads,
+        scratch_len: |p, blocks, threads| taps_len(p) + frame(p, blocks).scratch_len::<T>() * threads,
         run: run::<T>,
     }
 }
@@ -76,8 +77,8 @@ fn taps_len(p: &ConvTranspose2d) -> usize {
     (m * n).next_multiple_of(LINE)
 }
 
-fn frame<T: Tile>(p: &ConvTranspose2d, blocks: &GemmBlocks) -> Frame {
-    Frame::new::<T>(size(p), blocks, false, true)
+fn frame<'a>(p: &ConvTranspose2d, blocks: &'a GemmBlocks) -> Frame<'a> {
+    Frame { size: size(p), blocks, packed: &[GemmStage::PackB] }
 }
 
 fn pack<T: Tile>(p: &ConvTranspose2d, w: &[f32], packed: &mut [f32]) {
@@ -91,7 +92,7 @@ fn run<T: Tile>(p: &ConvTranspose2d, blocks: &GemmBlocks, args: TransposedArgs<'
     let isa = token::<T>();
     let TransposedArgs { x, w, bias, residual, y } = args;
     let [m, n, k] = size(p);
-    let frame = frame::<T>(p, blocks);
+    let frame = frame(p, blocks);
     let (taps, scratch) = ctx.scratch.split_at_mut(taps_len(p));
     let y = Shards::new(y);
     for index in 0..p.n * p.groups {

@@ -44,7 +44,8 @@ fn every_kernel_equals_the_naive_loops() {
             let mut packed = vec![f32::NAN; (row.packed_len)(&p)];
             (row.pack)(&p, &w, &mut packed);
             let fitted = (row.blocks)(&p, &Cpu::zen4());
-            let small = GemmBlocks { mc: random.below(9), kc: random.below(5), nc: random.below(40) };
+            let small =
+                GemmBlocks { mc: random.below(9), kc: random.below(5), nc: random.below(40), order: random.order() };
             let mut first: Option<Vec<f32>> = None;
             for (pool, blocks) in pools.iter().flat_map(|pool| [(pool, fitted), (pool, small)]) {
                 let mut scratch = vec![f32::NAN; (row.scratch_len)(&p, &blocks, pool.threads())];

@@ -242,7 +242,7 @@ fn packed_rung(p: &Product, cpu: &Cpu) -> Built {
 
 /// The five loops around the register tile, and the packing of B.
 pub(super) fn packed_traffic(p: &Gemm, cpu: &Cpu) -> Traffic {
-    let (row, GemmBlocks { mc, kc, nc }) = choose(p, cpu);
+    let (row, GemmBlocks { mc, kc, nc, .. }) = choose(p, cpu);
     let [mr, nr] = row.id.tile;
     let order = loops([(J, nc), (K, kc), (I, mc), (J, nr), (I, mr), (K, 1)]);
     let product = Product { m: p.m, n: p.n, k: p.k };
