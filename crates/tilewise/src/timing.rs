@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tilewise_engine::schedule::run_timed;
 use tilewise_tensor::View;
 
 use crate::{Error, Session};
@@ -33,12 +34,7 @@ pub(crate) fn time_steps(
     let until = Instant::now() + duration;
     while timing.runs.len() < LEAST_RUNS || Instant::now() < until {
         let start = Instant::now();
-        let mut last = start;
-        plan.run_observed(inputs, arena, |step| {
-            let now = Instant::now();
-            timing.steps[step] = timing.steps[step].min((now - last).as_secs_f64());
-            last = now;
-        })?;
+        run_timed(plan, inputs, arena, &mut timing.steps)?;
         timing.runs.push(start.elapsed().as_secs_f64());
         between();
     }

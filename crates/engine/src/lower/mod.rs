@@ -28,7 +28,7 @@ use tilewise_kernels::reduce::ReduceOp;
 use tilewise_kernels::{Cpu, Ctx, Unary};
 use tilewise_tensor::{AlignedBuffer, DType};
 
-use crate::plan::{BufferId, Input, Output, Run, Step, StepInfo};
+use crate::plan::{BufferId, ByRows, Input, Output, Run, Step, StepInfo};
 use crate::schedule::{self, Choice, Decision, Misfit, Problem, Question};
 use crate::{PlanError, Schedule, Weights};
 
@@ -56,6 +56,15 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    /// Bytes of the value.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.storage {
+            Storage::Arena { bytes } | Storage::Scratch { bytes } | Storage::Part { bytes, .. } => *bytes,
+            Storage::Constant(constant) => constant.len(),
+            Storage::Dynamic(_) => 0,
+        }
+    }
+
     /// Bytes of its own in the arena.
     pub(crate) fn arena_bytes(&self) -> usize {
         match self.storage {
@@ -391,7 +400,7 @@ impl<'a> Lowering<'a> {
             bytes: (self.len(x) + self.len(y)) as u64,
             operands: self.operands(&[x], &[y]),
         };
-        self.steps.push(Step { info, run });
+        self.steps.push(Step { info, run, rows: None });
     }
 
     /// The unique name of a layer.
@@ -444,6 +453,15 @@ impl<'a> Lowering<'a> {
         self.misfits.extend(misfits);
     }
 
+    /// Tells how the last step computes some of its output rows. Padding as high as the kernel would leave parts without
+    /// any row of the image: such a step takes no turns.
+    pub(crate) fn by_rows(&mut self, rows: ByRows) {
+        let p = &rows.problem;
+        if let Some(step) = self.steps.last_mut().filter(|_| p.pads.top.max(p.pads.bottom) < p.reach()[0]) {
+            step.rows = Some(rows);
+        }
+    }
+
     /// Appends a step, and lets its buffers live until then.
     pub(crate) fn push(&mut self, new: NewStep<'_>) {
         let number = self.steps.len();
@@ -476,7 +494,7 @@ impl<'a> Lowering<'a> {
             bytes,
             operands: self.operands(new.reads, new.writes),
         };
-        self.steps.push(Step { info, run: new.run });
+        self.steps.push(Step { info, run: new.run, rows: None });
     }
 
     /// Appends the step of an operator with one input and one output in f32 that `run` computes with `scratch` more

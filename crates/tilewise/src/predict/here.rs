@@ -208,12 +208,7 @@ pub fn times(session: &mut Session, inputs: &[View<'_>], time: Duration) -> Resu
     let mut best = vec![f64::INFINITY; plan.steps().len()];
     let (until, mut runs) = (Instant::now() + time, 0);
     while runs < RUNS || Instant::now() < until {
-        let mut last = Instant::now();
-        plan.run_observed(inputs, arena, |step| {
-            let now = Instant::now();
-            best[step] = best[step].min((now - last).as_secs_f64());
-            last = now;
-        })?;
+        tilewise_engine::schedule::run_timed(plan, inputs, arena, &mut best)?;
         runs += 1;
     }
     Ok(best)

@@ -16,7 +16,7 @@ use std::ops::Range;
 use tilewise_tensor::DType;
 
 use super::epilogue::Finish;
-use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
+use super::{ConvArgs, ConvBlocks, ConvKernel, Layout, Planes};
 use crate::catalog::KernelId;
 use crate::parallel::Shards;
 use crate::{Avx2, Avx512, Conv2d, Ctx, Scalar};
@@ -79,7 +79,8 @@ pub(super) const fn row<I: Tiles, F: Family, const NV: usize>(name: &'static str
         packed_len: |p| packed_len(p, I::LANES),
         pack: |p, w, packed| pack(p, w, packed, pixel_lanes::<I, F>(), I::LANES, NV * I::LANES),
         scratch_len: |p, blocks, threads| threads * worker_scratch(p, blocks, &Input::new(p, pixel_lanes::<I, F>())),
-        run: run::<I, F, NV>,
+        run: |p, blocks, args, ctx| run::<I, F, NV>(p, blocks, Planes::of(p), args, ctx),
+        run_part: Some(run::<I, F, NV>),
     }
 }
 
@@ -141,6 +142,7 @@ fn worker_scratch(p: &Conv2d, blocks: &ConvBlocks, input: &Input) -> usize {
 pub(super) struct Run<'a, I: Tiles> {
     isa: I,
     p: &'a Conv2d,
+    planes: Planes,
     tiles: &'static [&'static [TileFn<I>]],
     input: Input,
     /// Lanes of an input pixel, and output channels of a full tile.
@@ -160,9 +162,15 @@ pub(super) struct Run<'a, I: Tiles> {
 ///
 /// # Panics
 /// When the machine lacks the row's instruction set, or an operand is too short for the problem.
-fn run<I: Tiles, F: Family, const NV: usize>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>) {
+fn run<I: Tiles, F: Family, const NV: usize>(
+    p: &Conv2d,
+    blocks: &ConvBlocks,
+    planes: Planes,
+    args: ConvArgs<'_>,
+    ctx: Ctx<'_>,
+) {
     let isa = I::get().expect("a kernel runs only where its instruction set is");
-    let run = Run::new::<F, NV>(isa, p, blocks, args);
+    let run = Run::new::<F, NV>(isa, p, blocks, planes, args);
     let scratch_len = worker_scratch(p, blocks, &run.input);
     let (strips, parts) = (p.oh().div_ceil(run.rows), (p.oc / p.groups).div_ceil(run.oc));
     let scratch = Shards::new(ctx.scratch);
@@ -185,14 +193,16 @@ impl<'a, I: Tiles> Run<'a, I> {
         isa: I,
         p: &'a Conv2d,
         blocks: &ConvBlocks,
+        planes: Planes,
         args: ConvArgs<'a>,
     ) -> Self {
         let (x_lanes, width) = (pixel_lanes::<I, F>(), NV * I::LANES);
-        let y_len = p.n * p.oc.next_multiple_of(I::LANES) * p.oh() * p.ow();
+        let y_len = planes.y_len(p, p.n * p.oc.div_ceil(I::LANES)) * I::LANES;
         assert!(args.y.len() >= y_len && args.w.len() >= packed_len(p, I::LANES), "output and weights are complete");
         Run {
             isa,
             p,
+            planes,
             tiles: tiles::<I, F>(),
             input: Input::new(p, x_lanes),
             x_lanes,
@@ -210,7 +220,7 @@ impl<'a, I: Tiles> Run<'a, I> {
     /// Computes one strip of output rows and one part of the output channels of one group of image `n`.
     fn task(&self, (n, group): (usize, usize), strip: usize, part: usize, scratch: &mut [f32]) {
         let out = strip * self.rows..self.p.oh().min((strip + 1) * self.rows);
-        let source = self.input.strip(self.isa, self.x, (n, group), out.clone(), scratch);
+        let source = self.input.strip(self.isa, (self.x, self.planes.x), (n, group), out.clone(), scratch);
         self.multiply(&source, (n, group), out, part);
     }
 
@@ -242,7 +252,7 @@ impl<'a, I: Tiles> Run<'a, I> {
         let icg = p.ic / p.groups;
         let channels = self.ic.min(icg - b.ic);
         let last = b.ic + channels == icg;
-        let y_pitch = p.oh() * p.ow() * I::LANES;
+        let y_pitch = self.planes.y * I::LANES;
         let plane = b.n * p.oc.div_ceil(I::LANES) + b.channel / I::LANES;
         let y_at = plane * y_pitch + b.pixel * I::LANES;
         let x_at = source.at + b.row * source.row_pitch + b.ic / self.x_lanes * source.block_pitch;

@@ -72,18 +72,19 @@ impl Input {
         if self.copied { self.group_blocks * self.rows(out) * self.row.pitch } else { 0 }
     }
 
-    /// The strip of output rows `out` of one group of image `n`, copied to `scratch` where it has to be.
+    /// The strip of output rows `out` of one group of image `n`, copied to `scratch` where it has to be. Planes of `x`
+    /// begin `plane` pixels apart.
     pub(super) fn strip<'a, I: Isa>(
         &self,
         isa: I,
-        x: &'a [f32],
+        (x, plane): (&'a [f32], usize),
         (n, group): (usize, usize),
         out: Range<usize>,
         scratch: &'a mut [f32],
     ) -> Strip<'a> {
         let p = &self.p;
-        let first = (n * self.blocks + group * self.group_blocks) * p.ih * p.iw * self.lanes;
-        let plane = p.ih * p.iw * self.lanes;
+        let plane = plane * self.lanes;
+        let first = (n * self.blocks + group * self.group_blocks) * plane;
         let row_pitch = self.row_step * self.row.pitch;
         if !self.copied {
             let at = first + out.start * row_pitch;
@@ -94,7 +95,7 @@ impl Input {
         // The step between stored rows in the input: 1, or the stride where only the rows that are read are stored.
         let in_step = p.stride[0] / self.row_step;
         for (block, to) in scratch.chunks_exact_mut(block_pitch).take(self.group_blocks).enumerate() {
-            let from = &x[first + block * plane..][..plane];
+            let from = &x[first + block * plane..];
             for (j, to) in to.chunks_exact_mut(self.row.pitch).enumerate() {
                 let padded = out.start * p.stride[0] + j * in_step;
                 match padded.checked_sub(p.pads.top).filter(|&iy| iy < p.ih) {

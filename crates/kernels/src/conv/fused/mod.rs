@@ -13,7 +13,7 @@ use super::depthwise::{self, Strip, Sweeps};
 use super::direct::{self, Run, Tiles};
 use super::epilogue::Finish;
 use super::pointwise::{self, Pointwise};
-use super::{ConvArgs, ConvBlocks, ConvKernel};
+use super::{ConvArgs, ConvBlocks, ConvKernel, Planes};
 use crate::catalog::KernelId;
 use crate::parallel::Shards;
 use crate::{Avx2, Avx512, Cpu, Ctx, DepthwisePointwise, Scalar, Tier};
@@ -33,6 +33,13 @@ pub struct FusedArgs<'a> {
     pub y: &'a mut [f32],
 }
 
+impl DepthwisePointwise {
+    /// The planes of images that have just the rows of the problem.
+    fn planes(&self) -> Planes {
+        Planes { x: Planes::of(&self.depthwise).x, y: Planes::of(&self.pointwise).y }
+    }
+}
+
 /// One row of the table of fused kernels. It takes every [`DepthwisePointwise`] that is valid.
 pub struct FusedKernel {
     /// Name, tile and tier.
@@ -47,6 +54,8 @@ pub struct FusedKernel {
     pub scratch_len: fn(&DepthwisePointwise, &ConvBlocks, threads: usize) -> usize,
     /// Computes both convolutions.
     pub run: fn(&DepthwisePointwise, &ConvBlocks, FusedArgs<'_>, Ctx<'_>),
+    /// Computes them where input and output are some rows of larger images.
+    pub run_part: fn(&DepthwisePointwise, &ConvBlocks, Planes, FusedArgs<'_>, Ctx<'_>),
 }
 
 /// One row an instruction set, least capable first.
@@ -70,7 +79,8 @@ const fn row<I: Tiles, const NV: usize>(name: &'static str, parts: [&'static Con
         pointwise,
         blocks: |p, cpu| pays::blocks(p, cpu, [NV * I::LANES, I::LANES]),
         scratch_len: |p, blocks, threads| threads * strip_len(p, blocks, I::LANES),
-        run: run::<I, NV>,
+        run: |p, blocks, args, ctx| run::<I, NV>(p, blocks, p.planes(), args, ctx),
+        run_part: run::<I, NV>,
     }
 }
 
@@ -90,6 +100,8 @@ fn strip_len(p: &DepthwisePointwise, blocks: &ConvBlocks, lanes: usize) -> usize
 struct First<'a, I: Tiles> {
     isa: I,
     p: &'a crate::Conv2d,
+    /// Pixels from one input plane to the next.
+    plane: usize,
     sweeps: Sweeps<I>,
     x: &'a [f32],
     w: &'a [f32],
@@ -100,18 +112,24 @@ struct First<'a, I: Tiles> {
 ///
 /// # Panics
 /// When the machine lacks the row's instruction set, or an operand is too short for the problem.
-fn run<I: Tiles, const NV: usize>(p: &DepthwisePointwise, blocks: &ConvBlocks, args: FusedArgs<'_>, ctx: Ctx<'_>) {
+fn run<I: Tiles, const NV: usize>(
+    p: &DepthwisePointwise,
+    blocks: &ConvBlocks,
+    planes: Planes,
+    args: FusedArgs<'_>,
+    ctx: Ctx<'_>,
+) {
     let isa = I::require();
     let FusedArgs { x, w, bias, residual, y } = args;
     let (dw, vectors) = (&p.depthwise, p.depthwise.oc.div_ceil(I::LANES));
-    assert!(x.len() >= dw.n * vectors * dw.ih * dw.iw * I::LANES, "the input is complete");
+    assert!(x.len() >= planes.x_len(dw, dw.n * vectors) * I::LANES, "the input is complete");
     assert!(w[0].len() >= vectors * dw.kh * dw.kw * I::LANES, "the depthwise weights are complete");
     let finish = Finish::new(&dw.epilogue, bias[0], vectors * I::LANES, &[], 0);
-    let first = First { isa, p: dw, sweeps: depthwise::sweeps::<I>(dw), x, w: w[0], finish };
+    let first = First { isa, p: dw, plane: planes.x, sweeps: depthwise::sweeps::<I>(dw), x, w: w[0], finish };
     // All output channels belong to one task, so that no strip is computed twice.
     let all = ConvBlocks { oc: p.pointwise.oc, ..*blocks };
     let args = ConvArgs { x: &[], w: w[1], bias: bias[1], residual, y };
-    let second = Run::new::<Pointwise, NV>(isa, &p.pointwise, &all, args);
+    let second = Run::new::<Pointwise, NV>(isa, &p.pointwise, &all, planes, args);
     let (rows, scratch_len) = (strip_rows(p, blocks), strip_len(p, blocks, I::LANES));
     let strips = dw.oh().div_ceil(rows);
     let scratch = Shards::new(ctx.scratch);
@@ -132,10 +150,10 @@ impl<I: Tiles> First<'_, I> {
     /// Computes the rows `rows` of all channels of image `n`, one vector of channels after the other.
     fn strip(&self, n: usize, rows: std::ops::Range<usize>, strip: &mut [f32]) {
         let p = self.p;
-        let (x_plane, taps) = (p.ih * p.iw * I::LANES, p.kh * p.kw * I::LANES);
+        let taps = p.kh * p.kw * I::LANES;
         let first = n * p.oc.div_ceil(I::LANES);
         for (vector, out) in strip.chunks_exact_mut(rows.len() * p.ow() * I::LANES).enumerate() {
-            let x = &self.x[(first + vector) * x_plane..][..x_plane];
+            let x = &self.x[(first + vector) * self.plane * I::LANES..][..p.ih * p.iw * I::LANES];
             let w = &self.w[vector * taps..][..taps];
             let (channel, rows, finish) = (vector * I::LANES, rows.clone(), &self.finish);
             // Without a residual, nothing is looked up by the place in the whole output.

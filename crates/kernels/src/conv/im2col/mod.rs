@@ -37,6 +37,7 @@ const fn row<T: Tile>(name: &'static str) -> ConvKernel {
         pack: pack::<T>,
         scratch_len: |p, blocks, threads| frame::<T>(p, blocks).scratch_len() * threads,
         run: run::<T>,
+        run_part: None,
     }
 }
 

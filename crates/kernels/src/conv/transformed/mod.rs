@@ -85,6 +85,7 @@ pub(super) const fn row<I: Tiles, T: Transform, const NV: usize>(op: &'static st
         pack: |p, w, packed| pack::pack::<I, T>(p, w, packed, NV * I::LANES),
         scratch_len: |p, blocks, threads| threads * Scratch::new::<T>(p, blocks, [I::LANES, NV * I::LANES]).len,
         run: run::<I, T, NV>,
+        run_part: None,
     }
 }
 
