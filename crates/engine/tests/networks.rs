@@ -183,3 +183,39 @@ fn cut_blocks(line: &str) -> String {
     let words = line.split(' ').map(|word| if word.starts_with("rows=") { "rows=1" } else { word });
     words.collect::<Vec<_>>().join(" ")
 }
+
+#[test]
+fn chains_of_steps_that_take_turns_change_no_bit() {
+    let text = "input x: f32[N,3,61,33]
+        const s: f32[20,3,3,3] = fill
+        const t: f32[20] = fill
+        a = Conv(x, s, t) strides=[2,2] pads=[1,1,1,1] activation=\"Relu\"
+        const d: f32[20,1,3,3] = fill
+        b = Conv(a, d) group=20 pads=[1,1,1,1] activation=\"Clip(0.0,6.0)\"
+        const p: f32[40,20,1,1] = fill
+        c = Conv(b, p) activation=\"HardSwish\"
+        const e: f32[40,1,5,5] = fill
+        d2 = Conv(c, e) group=40 strides=[2,2] pads=[2,2,1,1]
+        const q: f32[24,40,1,1] = fill
+        f = Conv(d2, q)
+        const g: f32[24,24,1,1] = fill
+        const h: f32[24,1,3,3] = fill
+        i = Conv(f, h) group=24 pads=[1,1,1,1]
+        j = Conv(i, g, -, f)
+        output j";
+    for batch in [1, 2] {
+        let graph = specialized(&network(text), batch);
+        let inputs = inputs(&graph, 9);
+        for (cpu, threads) in machines().into_iter().flat_map(|cpu| [(cpu.clone(), 1), (cpu, 2)]) {
+            let plain = compile(&graph, &cpu, threads);
+            assert!(plain.turns().iter().all(|&turns| turns == 1), "{:?}", plain.turns());
+            // The caches are what is different: the kernels and their blocks stay.
+            let mut small = cpu.clone().with_cores(threads);
+            small.l2.size = 24 << 10;
+            let plan = tilewise_engine::plan::compile(&graph, plain.schedule(), &small, &Default::default()).unwrap();
+            assert!(plan.turns().iter().filter(|&&turns| turns > 1).count() >= 2, "{:?}", plan.turns());
+            let pairs = run(&plain, &inputs, threads).into_iter().zip(run(&plan, &inputs, threads));
+            assert!(pairs.into_iter().all(|(a, b)| a.bytes()[..] == b.bytes()[..]), "{} {threads}", cpu.tier);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tilewise_engine::schedule::run_timed;
 use tilewise_kernels::measure::turns;
 use tilewise_tensor::View;
 
@@ -33,12 +34,7 @@ pub(crate) fn time_steps(
     let mut timing = Timing { steps: vec![f64::INFINITY; plan.steps().len()], runs: Vec::new() };
     for _ in turns(LEAST_RUNS, duration) {
         let start = Instant::now();
-        let mut last = start;
-        plan.run_observed(inputs, arena, |step| {
-            let now = Instant::now();
-            timing.steps[step] = timing.steps[step].min((now - last).as_secs_f64());
-            last = now;
-        })?;
+        run_timed(plan, inputs, arena, &mut timing.steps)?;
         timing.runs.push(start.elapsed().as_secs_f64());
         between();
     }

@@ -29,6 +29,15 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    /// Bytes of the value.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.storage {
+            Storage::Arena { bytes } | Storage::Scratch { bytes } | Storage::Part { bytes, .. } => *bytes,
+            Storage::Constant(constant) => constant.len(),
+            Storage::Dynamic(_) => 0,
+        }
+    }
+
     /// Bytes of its own in the arena.
     pub(crate) fn arena_bytes(&self) -> usize {
         match self.storage {
@@ -57,11 +66,7 @@ impl Lowering<'_> {
 
     /// Bytes of a buffer.
     pub(super) fn len(&self, id: BufferId) -> usize {
-        match &self.buffers[id.index()].storage {
-            Storage::Arena { bytes } | Storage::Scratch { bytes } | Storage::Part { bytes, .. } => *bytes,
-            Storage::Constant(constant) => constant.len(),
-            Storage::Dynamic(_) => 0,
-        }
+        self.buffers[id.index()].bytes()
     }
 
     /// Lets a buffer live at a step, and with a part the whole.

@@ -2,12 +2,13 @@
 
 use tilewise_graph::ValueId;
 use tilewise_graph::ops;
-use tilewise_kernels::conv::{ConvArgs, ConvKernel};
+use tilewise_kernels::conv::{self, ConvArgs, ConvBlocks, ConvKernel};
 use tilewise_kernels::{Conv2d, Ctx, Epilogue, Pads};
 
 use super::{Layer, Lowering, NewStep, fused};
 use crate::PlanError;
-use crate::plan::{BufferId, Form};
+use crate::plan::{BufferId, ByRows, Form, Part};
+use crate::run::Memory;
 use crate::schedule::{Choice, Decision, Problem};
 
 /// Lowers a convolution over one or two spatial axes with constant weights; returns false for others.
@@ -41,7 +42,25 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
             Ok(())
         }),
     });
+    if let Some(run_part) = kernel.run_part {
+        let (cores, lanes) = (lowering.cpu.cores, lowering.lanes());
+        let x_lanes = if kernel.x == conv::Layout::Nchwc { lanes } else { 1 };
+        let run = move |memory: &mut Memory<'_>, part: &Part| {
+            let pool = memory.pool;
+            let ([x, w, bias, residual], [y, scratch]) = memory.split([x, w, bias, residual], [y, scratch]);
+            let (x, residual, y) = part.operands([x_lanes, lanes], x, residual, y);
+            let (problem, _) = problem.rows(part.rows.clone());
+            let blocks = part_blocks(&blocks, part, cores);
+            run_part(&problem, &blocks, part.planes, ConvArgs { x, w, bias, residual, y }, Ctx { pool, scratch });
+        };
+        lowering.by_rows(ByRows { problem, x, y, weights: w, lanes, run: Box::new(run) });
+    }
     Ok(true)
+}
+
+/// Blocks for some output rows: strips low enough for every core to get one.
+pub(super) fn part_blocks(blocks: &ConvBlocks, part: &Part, cores: usize) -> ConvBlocks {
+    ConvBlocks { rows: blocks.rows.min(part.rows.len().div_ceil(cores)), ..*blocks }
 }
 
 /// A convolution that kernels can compute, and its operands.

@@ -4,10 +4,11 @@ use tilewise_graph::Op;
 use tilewise_kernels::conv::fused::FusedArgs;
 use tilewise_kernels::{Ctx, DepthwisePointwise};
 
-use super::conv::Operands;
+use super::conv::{Operands, part_blocks};
 use super::{Layer, Layout, Lowering, NewStep};
 use crate::PlanError;
-use crate::plan::BufferId;
+use crate::plan::{BufferId, ByRows, Part};
+use crate::run::Memory;
 use crate::schedule::{self, Choice, Decision, Problem};
 
 /// Lowers a depthwise convolution and the pointwise one behind it as one step; returns false where there is no such
@@ -53,6 +54,16 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, first: Layer<'_>, dw: &Operands
             Ok(())
         }),
     });
+    let (cores, lanes) = (lowering.cpu.cores, lowering.cpu.tier.lanes());
+    let run = move |memory: &mut Memory<'_>, part: &Part| {
+        let pool = memory.pool;
+        let ([x, dw_w, dw_bias, pw_w, pw_bias, residual], [y, scratch]) = memory.split(reads, [y, scratch]);
+        let (x, residual, y) = part.operands([lanes; 2], x, residual, y);
+        let args = FusedArgs { x, w: [dw_w, pw_w], bias: [dw_bias, pw_bias], residual, y };
+        let (pair, _) = pair.rows(part.rows.clone());
+        (kernel.run_part)(&pair, &part_blocks(&blocks, part, cores), part.planes, args, Ctx { pool, scratch });
+    };
+    lowering.by_rows(ByRows { problem: pair.depthwise, x, y, weights: pw_w, lanes, run: Box::new(run) });
     Ok(true)
 }
 

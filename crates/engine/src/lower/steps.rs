@@ -5,7 +5,7 @@ use tilewise_kernels::Ctx;
 use tilewise_kernels::movement::{Reorder, choose_reorder};
 
 use super::{Layer, Lowering, kind};
-use crate::plan::{BufferId, Run, Step, StepInfo};
+use crate::plan::{BufferId, ByRows, Run, Step, StepInfo};
 use crate::schedule::Decision;
 
 /// What a lowering hands over for one step.
@@ -24,6 +24,15 @@ pub(crate) struct NewStep<'a> {
 }
 
 impl Lowering<'_> {
+    /// Tells how the last step computes some of its output rows. Padding as high as the kernel would leave parts without
+    /// any row of the image: such a step takes no turns.
+    pub(crate) fn by_rows(&mut self, rows: ByRows) {
+        let p = &rows.problem;
+        if let Some(step) = self.steps.last_mut().filter(|_| p.pads.top.max(p.pads.bottom) < p.reach()[0]) {
+            step.rows = Some(rows);
+        }
+    }
+
     /// Appends a step, and lets its buffers live until then.
     pub(crate) fn push(&mut self, new: NewStep<'_>) {
         let number = self.steps.len();
@@ -58,7 +67,7 @@ impl Lowering<'_> {
             bytes,
             operands: self.operands(new.reads, new.writes),
         };
-        self.steps.push(Step { info, run: new.run });
+        self.steps.push(Step { info, run: new.run, rows: None });
     }
 
     /// Appends the step of an operator with one input and one output in f32 that `run` computes with `scratch` more
@@ -110,6 +119,6 @@ impl Lowering<'_> {
             bytes: (self.len(x) + self.len(y)) as u64,
             operands: self.operands(&[x], &[y]),
         };
-        self.steps.push(Step { info, run });
+        self.steps.push(Step { info, run, rows: None });
     }
 }

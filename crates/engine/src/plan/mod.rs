@@ -2,6 +2,7 @@
 
 mod layout;
 mod operand;
+mod order;
 mod weights;
 
 use std::ops::Range;
@@ -19,6 +20,7 @@ use crate::schedule::{Decision, Machine, Misfit, Predicted, Question, predict, p
 use crate::{PlanError, RunError, Schedule};
 
 pub use operand::{Operand, Role};
+pub(crate) use order::{ByRows, Part, Turn};
 pub(crate) use weights::Form;
 pub use weights::Weights;
 
@@ -60,6 +62,8 @@ impl Place {
 pub(crate) struct Step {
     pub(crate) info: StepInfo,
     pub(crate) run: Run,
+    /// How it computes some output rows, where it can.
+    pub(crate) rows: Option<ByRows>,
 }
 
 /// What a step does with the memory of a run.
@@ -121,6 +125,8 @@ pub struct Plan {
     pub(crate) id: u64,
     pub(crate) places: Vec<Place>,
     pub(crate) steps: Vec<Step>,
+    /// The order in which they run.
+    pub(crate) turns: Vec<Turn>,
     pub(crate) inputs: Vec<Input>,
     pub(crate) outputs: Vec<Output>,
     pub(crate) dynamic: usize,
@@ -148,6 +154,14 @@ impl Plan {
     /// What the steps are, in order.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = &StepInfo> {
         self.steps.iter().map(|step| &step.info)
+    }
+
+    /// Turns that each step takes in a run, in order: more than one where it takes turns with its neighbours, a slice of
+    /// output rows each, so that what one hands to the next stays in the cache.
+    pub fn turns(&self) -> Vec<usize> {
+        let mut turns = vec![0; self.steps.len()];
+        self.turns.iter().filter_map(Turn::step).for_each(|step| turns[step] += 1);
+        turns
     }
 
     /// How the layers run: every choice that was made.
@@ -200,9 +214,10 @@ impl Plan {
 /// [`PlanError`].
 pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Plan, PlanError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let Lowered { steps, buffers, inputs, outputs, dynamic, schedule, misfits, .. } =
+    let Lowered { steps, mut buffers, inputs, outputs, dynamic, schedule, misfits, .. } =
         lower::lower(graph, schedule, cpu, weights)?;
     weights.finish();
+    let turns = order::order(&steps, &mut buffers, cpu);
     let live_bytes = layout::live_bytes(&buffers, steps.len());
     let (places, arena_bytes) = layout::assign(buffers, cpu.memory)?;
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -210,6 +225,7 @@ pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights)
         id,
         places,
         steps,
+        turns,
         inputs,
         outputs,
         dynamic,

@@ -7,7 +7,7 @@ use tilewise_kernels::Pool;
 use tilewise_tensor::{AlignedBuffer, Tensor, View};
 
 use super::Memory;
-use crate::plan::{Output, Place};
+use crate::plan::{Output, Place, Turn};
 use crate::{Plan, PlanError, RunError};
 
 /// The memory and the threads that a plan runs with. One arena serves one run at a time; any number of arenas serve
@@ -45,7 +45,8 @@ impl Plan {
         self.run_observed(inputs, arena, |_| ())
     }
 
-    /// As [`Plan::run`]; `after` is told the number of each step when it is done.
+    /// As [`Plan::run`]; `after` is told the number of each step when it is done. A step that takes turns with others
+    /// is named after each of its turns.
     ///
     /// # Errors
     /// [`RunError`].
@@ -61,9 +62,17 @@ impl Plan {
         let Arena { buffer, dynamic, pool, .. } = &mut *arena;
         let mut memory = Memory { places: &self.places, bytes: buffer.bytes_mut(), dynamic, pool };
         self.load(inputs, &mut memory)?;
-        for (number, step) in self.steps.iter().enumerate() {
-            (step.run)(&mut memory)?;
-            after(number);
+        for turn in &self.turns {
+            match turn {
+                Turn::Whole(step) => (self.steps[*step].run)(&mut memory)?,
+                Turn::Part(step, part) => {
+                    if let Some(rows) = &self.steps[*step].rows {
+                        (rows.run)(&mut memory, part);
+                    }
+                }
+                Turn::Keep(keep) => keep.run(&mut memory),
+            }
+            turn.step().into_iter().for_each(&mut after);
         }
         Ok(Outputs { plan: self, arena })
     }

@@ -18,7 +18,7 @@ use tilewise_tensor::{AlignedBuffer, Tensor, View};
 use super::cost::{Level, cold, last_level};
 use super::search::Measure;
 use super::{Choice, Machine, Problem};
-use crate::{Arena, Plan, PlanError};
+use crate::{Arena, Plan, PlanError, RunError};
 
 /// Turns after which a time is taken to be the least, and those without which it is not.
 const TURNS: usize = 8;
@@ -303,18 +303,28 @@ pub(super) fn in_place(plans: [&Plan; 2], pool: &Arc<Pool>, time: Duration) -> R
     let mut best = plans.map(|plan| vec![f64::INFINITY; plan.steps().len()]);
     for _ in turns(FEWEST_TURNS, time) {
         for ((plan, arena), best) in plans.iter().zip(&mut arenas).zip(&mut best) {
-            let mut last = Instant::now();
-            let run = plan.run_observed(&views, arena, |step| {
-                let now = Instant::now();
-                best[step] = best[step].min((now - last).as_secs_f64());
-                last = now;
-            });
-            if run.is_err() {
+            if run_timed(plan, &views, arena, best).is_err() {
                 return Ok([vec![0.0; plans[0].steps().len()], vec![f64::INFINITY; plans[1].steps().len()]]);
             }
         }
     }
     Ok(best)
+}
+
+/// Runs a plan as [`Plan::run`] does, and lowers `fastest`, by step, to the seconds that this run took.
+///
+/// # Errors
+/// As [`Plan::run`].
+pub fn run_timed(plan: &Plan, inputs: &[View<'_>], arena: &mut Arena, fastest: &mut [f64]) -> Result<(), RunError> {
+    let mut seconds = vec![0.0; fastest.len()];
+    let mut last = Instant::now();
+    plan.run_observed(inputs, arena, |step| {
+        let now = Instant::now();
+        seconds[step] += (now - last).as_secs_f64();
+        last = now;
+    })?;
+    fastest.iter_mut().zip(seconds).for_each(|(fastest, seconds)| *fastest = fastest.min(seconds));
+    Ok(())
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use tilewise_kernels::conv::{ConvBlocks, ConvKernel, Layout};
 use tilewise_kernels::gemm::{GemmBlocks, GemmKernel};
 
 pub use cost::{Bound, Machine, Predicted, predict, predict_fixed};
-pub use measure::{Bench, machine};
+pub use measure::{Bench, machine, run_timed};
 pub use problem::{Problem, Question};
 pub use search::{Budget, Changed, Measure, Tuned, recall, search};
 pub use space::{candidates, default, fits};

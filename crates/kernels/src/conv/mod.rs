@@ -44,6 +44,34 @@ pub struct ConvBlocks {
     pub order: Order<ConvStage>,
 }
 
+/// Pixels from one plane of an image batch to the next, where the rows of a problem are a part of larger images. What
+/// a convolution reads and writes begins with the first of its rows in the first plane, and may end with its last row in
+/// the last plane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Planes {
+    /// In the input.
+    pub x: usize,
+    /// In the output and the residual.
+    pub y: usize,
+}
+
+impl Planes {
+    /// Those of images that have just the rows of the problem.
+    pub fn of(p: &Conv2d) -> Self {
+        Planes { x: p.ih * p.iw, y: p.oh() * p.ow() }
+    }
+
+    /// Pixels of the input from the first of `planes` planes to the end of the last row.
+    pub(crate) fn x_len(self, p: &Conv2d, planes: usize) -> usize {
+        planes.checked_sub(1).map_or(0, |before| before * self.x + p.ih * p.iw)
+    }
+
+    /// The same of the output.
+    pub(crate) fn y_len(self, p: &Conv2d, planes: usize) -> usize {
+        planes.checked_sub(1).map_or(0, |before| before * self.y + p.oh() * p.ow())
+    }
+}
+
 /// What a convolution reads and writes.
 pub struct ConvArgs<'a> {
     /// Input image batch, in the kernel's layout.
@@ -80,6 +108,8 @@ pub struct ConvKernel {
     pub scratch_len: fn(&Conv2d, &ConvBlocks, threads: usize) -> usize,
     /// Computes the convolution.
     pub run: fn(&Conv2d, &ConvBlocks, ConvArgs<'_>, Ctx<'_>),
+    /// Computes it where input and output are some rows of larger images; `None` for a kernel that takes none.
+    pub run_part: Option<fn(&Conv2d, &ConvBlocks, Planes, ConvArgs<'_>, Ctx<'_>)>,
 }
 
 /// The methods, in the order in which a choice looks at them: the more special before the more general.

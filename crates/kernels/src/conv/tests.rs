@@ -52,6 +52,18 @@ impl Operands {
 
 /// Runs a row on operands in its layout and returns the output as `[n][oc][oh][ow]`.
 pub(super) fn run(row: &ConvKernel, p: &Conv2d, blocks: &ConvBlocks, operands: &Operands, pool: &Pool) -> Vec<f32> {
+    run_with(row, p, blocks, operands, pool, |args, ctx| (row.run)(p, blocks, args, ctx))
+}
+
+/// As [`run`], by `compute` in place of the row's own function.
+fn run_with(
+    row: &ConvKernel,
+    p: &Conv2d,
+    blocks: &ConvBlocks,
+    operands: &Operands,
+    pool: &Pool,
+    compute: impl FnOnce(ConvArgs<'_>, Ctx<'_>),
+) -> Vec<f32> {
     let lanes = row.id.tier.lanes();
     let out = [p.n, p.oc, p.oh() * p.ow()];
     let x = to_layout(&operands.x, [p.n, p.ic, p.ih * p.iw], row.x, lanes);
@@ -68,7 +80,7 @@ pub(super) fn run(row: &ConvKernel, p: &Conv2d, blocks: &ConvBlocks, operands: &
         residual: residual.as_slice(),
         y: y.as_mut_slice(),
     };
-    (row.run)(p, blocks, args, Ctx { pool, scratch: scratch.as_mut_slice() });
+    compute(args, Ctx { pool, scratch: scratch.as_mut_slice() });
     let y = y.as_slice();
     (0..out.iter().product())
         .map(|i| match row.y {
@@ -429,4 +441,37 @@ impl Timed {
         (self.row.run)(p, &self.blocks, args, Ctx { pool, scratch: scratch.as_mut_slice() });
         self.best = self.best.min(start.elapsed());
     }
+}
+
+#[test]
+fn rows_in_parts_have_the_bits_of_all_at_once() {
+    let pools = [Pool::new(1), Pool::new(2)];
+    let (mut r, problems) = problems(9, false, 300);
+    let mut used = 0;
+    for p in problems.iter().filter(|p| p.pads.top.max(p.pads.bottom) < p.reach()[0]) {
+        let operands = Operands::new(p, |len| r.values(len));
+        for (row, pool) in here().filter(|row| (row.accepts)(p)).zip(pools.iter().cycle()) {
+            let Some(run_part) = row.run_part else { continue };
+            let (cpu, lanes) = (cpu(row.id.tier, pool.threads()), row.id.tier.lanes());
+            let whole = run(row, p, &(row.blocks)(p, &cpu), &operands, pool);
+            let middle = r.below(p.oh());
+            let blocks = ConvBlocks { rows: 1 + r.below(p.oh()), ..(row.blocks)(p, &cpu) };
+            // In any order, as nothing but the rows themselves is written.
+            let in_parts = run_with(row, p, &blocks, &operands, pool, |args, ctx| {
+                let ConvArgs { x, w, bias, residual, y } = args;
+                for rows in [middle..p.oh(), 0..middle].into_iter().filter(|rows| !rows.is_empty()) {
+                    let y_at = rows.start * p.ow() * lanes;
+                    let (part, read) = p.rows(rows);
+                    let x_at = read.start * p.iw * if row.x == Layout::Nchw { 1 } else { lanes };
+                    let residual = residual.get(y_at..).unwrap_or_default();
+                    let args = ConvArgs { x: &x[x_at..], w, bias, residual, y: &mut y[y_at..] };
+                    run_part(&part, &blocks, Planes::of(p), args, Ctx { pool: ctx.pool, scratch: &mut *ctx.scratch });
+                }
+            });
+            let same = whole.iter().zip(&in_parts).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(same, "{} {p} from row {middle}", row.id.name);
+            used += 1;
+        }
+    }
+    assert!(used > 300, "{used}");
 }

@@ -9,7 +9,7 @@ mod sweep;
 use tilewise_tensor::DType;
 
 use super::epilogue::Finish;
-use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
+use super::{ConvArgs, ConvBlocks, ConvKernel, Layout, Planes};
 use crate::catalog::KernelId;
 use crate::parallel::Shards;
 use crate::{Avx2, Avx512, Conv2d, Cpu, Ctx, Isa, Scalar};
@@ -36,7 +36,8 @@ const fn row<I: Isa>(name: &'static str) -> ConvKernel {
         pack: |p, w, packed| pack(p, w, packed, I::LANES),
         nest: None,
         scratch_len: |_, _, _| 0,
-        run: run::<I>,
+        run: |p, blocks, args, ctx| run::<I>(p, blocks, Planes::of(p), args, ctx),
+        run_part: Some(run::<I>),
     }
 }
 
@@ -66,13 +67,12 @@ fn pack(p: &Conv2d, w: &[f32], packed: &mut [f32], lanes: usize) {
 ///
 /// # Panics
 /// When the machine lacks the row's instruction set, or an operand is too short for the problem.
-fn run<I: Isa>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>) {
+fn run<I: Isa>(p: &Conv2d, blocks: &ConvBlocks, planes: Planes, args: ConvArgs<'_>, ctx: Ctx<'_>) {
     let isa = I::get().expect("a kernel runs only where its instruction set is");
     let (oh, ow) = (p.oh(), p.ow());
     let vectors = p.oc.div_ceil(I::LANES);
-    let (x_plane, y_plane) = (p.ih * p.iw * I::LANES, oh * ow * I::LANES);
-    let y_len = p.n * vectors * y_plane;
-    assert!(args.x.len() >= p.n * vectors * x_plane && args.y.len() >= y_len, "input and output are complete");
+    let [x_len, y_len] = [planes.x_len(p, p.n * vectors), planes.y_len(p, p.n * vectors)].map(|len| len * I::LANES);
+    assert!(args.x.len() >= x_len && args.y.len() >= y_len, "input and output are complete");
     let finish = Finish::new(&p.epilogue, args.bias, vectors * I::LANES, args.residual, y_len);
     let sweeps = &sweeps::<I>(p);
     let rows = blocks.rows.clamp(1, oh);
@@ -86,10 +86,10 @@ fn run<I: Isa>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>
         for vector in part * each..vectors.min((part + 1) * each) {
             let plane = n * vectors + vector;
             let rows = strip * rows..oh.min((strip + 1) * rows);
-            let (y_at, len) = (plane * y_plane + rows.start * ow * I::LANES, rows.len() * ow * I::LANES);
+            let (y_at, len) = ((plane * planes.y + rows.start * ow) * I::LANES, rows.len() * ow * I::LANES);
             // SAFETY: tasks differ in image, channels or rows, and the range ends with this use of it.
             let out = unsafe { y.range(y_at..y_at + len) };
-            let x = &args.x[plane * x_plane..][..x_plane];
+            let x = &args.x[plane * planes.x * I::LANES..][..p.ih * p.iw * I::LANES];
             let w = &args.w[vector * taps..][..taps];
             let channel = vector * I::LANES;
             Strip { p, x, w, rows, out, y_at, channel, finish: &finish }.compute(isa, sweeps);

@@ -15,7 +15,7 @@ mod tile;
 
 use tilewise_tensor::DType;
 
-use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
+use super::{ConvArgs, ConvBlocks, ConvKernel, Layout, Planes};
 use crate::catalog::KernelId;
 use crate::nest::Nest;
 use crate::{Avx2, Avx512, Conv2d, Ctx, Scalar};
@@ -83,7 +83,8 @@ pub(super) const fn row<I: Tiles, F: Family, const NV: usize>(name: &'static str
         scratch_len: |p, blocks, threads| {
             threads * worker_scratch(&loops::<I, F, NV>(p, blocks), &Input::new(p, pixel_lanes::<I, F>()))
         },
-        run: run::<I, F, NV>,
+        run: |p, blocks, args, ctx| run::<I, F, NV>(p, blocks, Planes::of(p), args, ctx),
+        run_part: Some(run::<I, F, NV>),
     }
 }
 
@@ -146,9 +147,15 @@ fn worker_scratch(nest: &Nest<ConvStage>, input: &Input) -> usize {
 ///
 /// # Panics
 /// When the machine lacks the row's instruction set, or an operand is too short for the problem.
-fn run<I: Tiles, F: Family, const NV: usize>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>) {
+fn run<I: Tiles, F: Family, const NV: usize>(
+    p: &Conv2d,
+    blocks: &ConvBlocks,
+    planes: Planes,
+    args: ConvArgs<'_>,
+    ctx: Ctx<'_>,
+) {
     let isa = I::get().expect("a kernel runs only where its instruction set is");
-    let run = Run::new::<F, NV>(isa, p, blocks, args);
+    let run = Run::new::<F, NV>(isa, p, blocks, planes, args);
     let parts = run.nest.tasks();
     ctx.run(p.n * p.groups * parts, worker_scratch(&run.nest, &run.input), &|task, scratch| {
         let image = (task / parts / p.groups, task / parts % p.groups);

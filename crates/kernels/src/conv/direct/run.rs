@@ -9,7 +9,7 @@ use super::tile::{Tile, TileFn, Tiles};
 use super::{Family, cut, packed_len, pixel_lanes, share, tiles};
 use crate::Conv2d;
 use crate::conv::epilogue::Finish;
-use crate::conv::{ConvArgs, ConvBlocks};
+use crate::conv::{ConvArgs, ConvBlocks, Planes};
 use crate::nest::{Body, Cell, Nest};
 use crate::parallel::Shards;
 
@@ -20,7 +20,7 @@ pub(in crate::conv) struct Run<'a, I: Tiles> {
     tiles: &'static [&'static [TileFn<I>]],
     pub(super) input: Input,
     pub(in crate::conv) nest: Nest<ConvStage>,
-    /// Output pixels of a row and of a plane.
+    /// Output pixels of a row, and from one plane to the next.
     row: usize,
     plane: usize,
     /// True where all rows of a task use the same weights one after the other.
@@ -42,11 +42,12 @@ impl<'a, I: Tiles> Run<'a, I> {
         isa: I,
         p: &'a Conv2d,
         blocks: &ConvBlocks,
+        planes: Planes,
         args: ConvArgs<'a>,
     ) -> Self {
-        let y_len = p.n * p.oc.next_multiple_of(I::LANES) * p.oh() * p.ow();
+        let y_len = planes.y_len(p, p.n * p.oc.div_ceil(I::LANES)) * I::LANES;
         assert!(args.y.len() >= y_len && args.w.len() >= packed_len(p, I::LANES), "output and weights are complete");
-        let (tiles, input) = (tiles::<I, F>(), Input::new(p, pixel_lanes::<I, F>()));
+        let (tiles, input) = (tiles::<I, F>(), Input::new(p, pixel_lanes::<I, F>()).in_planes(planes.x));
         let nest = nest(p, blocks, &input, [tiles[NV - 1].len(), NV * I::LANES]);
         Run {
             isa,
@@ -55,7 +56,7 @@ impl<'a, I: Tiles> Run<'a, I> {
             input,
             nest,
             row: p.ow(),
-            plane: p.oh() * p.ow(),
+            plane: planes.y,
             rows_pass: ![Oc, Ic].iter().any(|&axis| nest.is_inside(axis, Row)),
             blocks_pass: nest.is_inside(Oc, Ic),
             x: args.x,

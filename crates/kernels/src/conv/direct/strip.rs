@@ -17,6 +17,8 @@ pub(super) struct Input {
     pub(super) copied: bool,
     /// True where the output pixels of a strip are one long row, as nothing tells its rows apart.
     pub(super) flat: bool,
+    /// Pixels from one plane of the input to the next.
+    plane: usize,
     row: RowLayout,
     pub(super) taps: Taps,
     /// Stored rows from one output row to the next.
@@ -70,9 +72,15 @@ impl Input {
             copied,
             flat: pointwise && (copied || p.stride[0] == 1),
             taps: Taps::new([p.kh, p.kw], p.dilation, &row),
+            plane: p.ih * p.iw,
             row,
             row_step,
         }
+    }
+
+    /// The same with planes that begin `plane` pixels apart.
+    pub(super) fn in_planes(self, plane: usize) -> Self {
+        Input { plane, ..self }
     }
 
     /// Stored rows that so many output rows read.
@@ -94,12 +102,12 @@ impl Input {
 
     /// Where the first channel of a group of image `n` begins.
     fn first(&self, (n, group): (usize, usize)) -> usize {
-        (n * self.blocks + group * self.group_blocks) * self.p.ih * self.p.iw * self.lanes
+        (n * self.blocks + group * self.group_blocks) * self.plane * self.lanes
     }
 
     /// The input where it stands.
     pub(super) fn in_place(&self, image: (usize, usize)) -> Strip {
-        let block_pitch = self.p.ih * self.p.iw * self.lanes;
+        let block_pitch = self.plane * self.lanes;
         Strip { at: self.first(image), first: [0; 3], block_pitch, row_pitch: self.row_step * self.row.pitch }
     }
 
@@ -115,13 +123,13 @@ impl Input {
         let p = &self.p;
         let [ic, row, pixel] = [ConvStage::Ic, ConvStage::Row, ConvStage::Pixel].map(|axis| &cell[axis as usize]);
         let out = if self.flat { pixel.start / p.ow()..pixel.end.div_ceil(p.ow()) } else { row.clone() };
-        let plane = p.ih * p.iw * self.lanes;
+        let plane = self.plane * self.lanes;
         let from = self.first(image) + ic.start / self.lanes * plane;
         let block_pitch = self.rows(out.len()) * self.row.pitch;
         // The step between stored rows in the input: 1, or the stride where only the rows that are read are stored.
         let in_step = p.stride[0] / self.row_step;
         let channels = scratch.chunks_exact_mut(block_pitch).take(ic.len().div_ceil(self.lanes));
-        for (to, from) in channels.zip(x[from..].chunks_exact(plane)) {
+        for (to, from) in channels.zip(x[from..].chunks(plane)) {
             for (j, to) in to.chunks_exact_mut(self.row.pitch).enumerate() {
                 let padded = out.start * p.stride[0] + j * in_step;
                 match padded.checked_sub(p.pads.top).filter(|&iy| iy < p.ih) {

@@ -273,8 +273,9 @@ fn accumulate<I: Isa, const PLANAR: bool, const P: usize, const NV: usize>(
     let mut ahead = 0;
     while left > 0 {
         let here = left.min(lanes);
-        if !PLANAR {
-            // The pixels of the tile at the right.
+        // The pixels of the tile at the right. A pointwise tile reads each only once: to ask for it first costs more
+        // than it brings.
+        if !PLANAR && taps.count() > 1 {
             for p in P..2 * P {
                 isa.prefetch(t.x, x_at + p * lanes);
             }

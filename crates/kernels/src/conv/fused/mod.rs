@@ -15,7 +15,7 @@ use super::depthwise::{self, Strip, Sweeps};
 use super::direct::{self, ConvStage, Run, Source, Tiles};
 use super::epilogue::Finish;
 use super::pointwise::{self, Pointwise};
-use super::{ConvArgs, ConvBlocks, ConvKernel};
+use super::{ConvArgs, ConvBlocks, ConvKernel, Planes};
 use crate::catalog::KernelId;
 use crate::nest::Order;
 use crate::parallel::Shards;
@@ -36,6 +36,13 @@ pub struct FusedArgs<'a> {
     pub y: &'a mut [f32],
 }
 
+impl DepthwisePointwise {
+    /// The planes of images that have just the rows of the problem.
+    fn planes(&self) -> Planes {
+        Planes { x: Planes::of(&self.depthwise).x, y: Planes::of(&self.pointwise).y }
+    }
+}
+
 /// One row of the table of fused kernels. It takes every [`DepthwisePointwise`] that is valid.
 pub struct FusedKernel {
     /// Name, tile and tier.
@@ -50,6 +57,8 @@ pub struct FusedKernel {
     pub scratch_len: fn(&DepthwisePointwise, &ConvBlocks, threads: usize) -> usize,
     /// Computes both convolutions.
     pub run: fn(&DepthwisePointwise, &ConvBlocks, FusedArgs<'_>, Ctx<'_>),
+    /// Computes them where input and output are some rows of larger images.
+    pub run_part: fn(&DepthwisePointwise, &ConvBlocks, Planes, FusedArgs<'_>, Ctx<'_>),
 }
 
 /// One row an instruction set, least capable first.
@@ -73,7 +82,8 @@ const fn row<I: Tiles, const NV: usize>(name: &'static str, parts: [&'static Con
         pointwise,
         blocks: |p, cpu| pays::blocks(p, cpu, [I::BLOCKED[NV - 1].len(), NV * I::LANES], I::LANES),
         scratch_len: |p, blocks, threads| threads * strip_len(p, blocks, I::LANES),
-        run: run::<I, NV>,
+        run: |p, blocks, args, ctx| run::<I, NV>(p, blocks, p.planes(), args, ctx),
+        run_part: run::<I, NV>,
     }
 }
 
@@ -93,6 +103,8 @@ fn strip_len(p: &DepthwisePointwise, blocks: &ConvBlocks, lanes: usize) -> usize
 struct First<'a, I: Tiles> {
     isa: I,
     p: &'a crate::Conv2d,
+    /// Pixels from one input plane to the next.
+    plane: usize,
     sweeps: Sweeps<I>,
     x: &'a [f32],
     w: &'a [f32],
@@ -103,18 +115,24 @@ struct First<'a, I: Tiles> {
 ///
 /// # Panics
 /// When the machine lacks the row's instruction set, or an operand is too short for the problem.
-fn run<I: Tiles, const NV: usize>(p: &DepthwisePointwise, blocks: &ConvBlocks, args: FusedArgs<'_>, ctx: Ctx<'_>) {
+fn run<I: Tiles, const NV: usize>(
+    p: &DepthwisePointwise,
+    blocks: &ConvBlocks,
+    planes: Planes,
+    args: FusedArgs<'_>,
+    ctx: Ctx<'_>,
+) {
     let isa = I::require();
     let FusedArgs { x, w, bias, residual, y } = args;
     let (dw, vectors) = (&p.depthwise, p.depthwise.oc.div_ceil(I::LANES));
-    assert!(x.len() >= dw.n * vectors * dw.ih * dw.iw * I::LANES, "the input is complete");
+    assert!(x.len() >= planes.x_len(dw, dw.n * vectors) * I::LANES, "the input is complete");
     assert!(w[0].len() >= vectors * dw.kh * dw.kw * I::LANES, "the depthwise weights are complete");
     let finish = Finish::new(&dw.epilogue, bias[0], vectors * I::LANES, &[], 0);
-    let first = First { isa, p: dw, sweeps: depthwise::sweeps::<I>(dw), x, w: w[0], finish };
+    let first = First { isa, p: dw, plane: planes.x, sweeps: depthwise::sweeps::<I>(dw), x, w: w[0], finish };
     // A task is a strip with all output channels, so that no strip is computed twice.
     let (oc, order) = (p.pointwise.oc, Order::default());
     let args = ConvArgs { x: &[], w: w[1], bias: bias[1], residual, y };
-    let second = Run::new::<Pointwise, NV>(isa, &p.pointwise, &ConvBlocks { oc, order, ..*blocks }, args);
+    let second = Run::new::<Pointwise, NV>(isa, &p.pointwise, &ConvBlocks { oc, order, ..*blocks }, planes, args);
     let strips = second.nest.tasks();
     ctx.run(dw.n * strips, strip_len(p, blocks, I::LANES), &|task, scratch| {
         let (n, cell) = (task / strips, second.nest.task(task % strips));
@@ -130,10 +148,10 @@ impl<I: Tiles> First<'_, I> {
     /// Computes the rows `rows` of all channels of image `n`, one vector of channels after the other.
     fn strip(&self, n: usize, rows: Range<usize>, strip: &mut [f32]) {
         let p = self.p;
-        let (x_plane, taps) = (p.ih * p.iw * I::LANES, p.kh * p.kw * I::LANES);
+        let taps = p.kh * p.kw * I::LANES;
         let first = n * p.oc.div_ceil(I::LANES);
         for (vector, out) in strip.chunks_exact_mut(rows.len() * p.ow() * I::LANES).enumerate() {
-            let x = &self.x[(first + vector) * x_plane..][..x_plane];
+            let x = &self.x[(first + vector) * self.plane * I::LANES..][..p.ih * p.iw * I::LANES];
             let w = &self.w[vector * taps..][..taps];
             let (channel, rows, finish) = (vector * I::LANES, rows.clone(), &self.finish);
             // Without a residual, nothing is looked up by the place in the whole output.

@@ -39,6 +39,7 @@ const fn row<T: Tile>(name: &'static str) -> ConvKernel {
         nest: None,
         scratch_len: |p, blocks, threads| frame(p, &product_blocks(p, blocks)).scratch_len::<T>() * threads,
         run: run::<T>,
+        run_part: None,
     }
 }
 

@@ -86,6 +86,7 @@ pub(super) const fn row<I: Tiles, T: Transform, const NV: usize>(op: &'static st
         nest: None,
         scratch_len: |p, blocks, threads| threads * Scratch::new::<T>(p, blocks, [I::LANES, NV * I::LANES]).len,
         run: run::<I, T, NV>,
+        run_part: None,
     }
 }
 
