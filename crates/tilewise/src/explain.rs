@@ -14,6 +14,8 @@ use crate::{Error, Options, Session, ceilings, options};
 pub struct Explained {
     /// What the step is.
     pub info: StepInfo,
+    /// Turns that it takes in a run, as [`tilewise_engine::Plan::turns`] says.
+    pub turns: usize,
     /// What it should take, and why.
     pub predicted: Predicted,
     /// The fastest of the measured runs, in milliseconds.
@@ -32,8 +34,10 @@ pub fn explain(session: &mut Session, inputs: &[View<'_>], time: Duration) -> Re
     let Timing { steps, .. } = time_steps(session, inputs, time, || ())?;
     let (plan, _) = session.prepare(&shapes)?;
     let predicted = plan.predicted(&cpu, &machine);
-    let explained = plan.steps().zip(predicted).zip(steps).map(|((info, predicted), seconds)| Explained {
+    let steps = plan.steps().zip(plan.turns()).zip(predicted).zip(steps);
+    let explained = steps.map(|(((info, turns), predicted), seconds)| Explained {
         info: info.clone(),
+        turns,
         predicted,
         measured_ms: seconds * 1e3,
     });

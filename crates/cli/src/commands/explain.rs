@@ -78,7 +78,13 @@ impl Explain {
         }
         for (row, decision) in rows.iter().filter_map(|row| Some((row, row.info.decision.as_ref()?))) {
             if self.loops {
-                text += &format!("\n{}: {}", row.info.layer, decision.loops(&cpu));
+                let turns = match row.turns {
+                    0 | 1 => String::new(),
+                    turns => format!(
+                        "for {turns} turns, each some of the output rows, after which its neighbours have theirs\n"
+                    ),
+                };
+                text += &format!("\n{}: {turns}{}", row.info.layer, decision.loops(&cpu));
             }
         }
         output::text(path, &text)?;
@@ -89,9 +95,11 @@ impl Explain {
 /// Ways to run a layer that --layer measures.
 const TRIED: usize = 12;
 
-/// The choice of a step, or its kernel where there is none.
+/// The choice of a step, or its kernel where there is none, and into how many turns it is cut.
 fn choice(row: &Explained) -> String {
-    row.info.decision.as_ref().map_or_else(|| row.info.kernel.to_owned(), |decision| decision.choice.to_string())
+    let decision = row.info.decision.as_ref();
+    let choice = decision.map_or_else(|| row.info.kernel.to_owned(), |decision| decision.choice.to_string());
+    if row.turns > 1 { format!("{choice}, {} turns", row.turns) } else { choice }
 }
 
 /// The share of the measured time that what limits the step takes at the machine's rate.
@@ -104,7 +112,7 @@ fn as_json(row: &Explained, ways: Option<&Vec<Candidate>>, cpu: &Cpu) -> serde_j
     let (choice, loops) =
         info.decision.as_ref().map(|decision| (decision.choice.to_string(), decision.loops(cpu))).unwrap_or_default();
     let mut object = json!({"layer": info.layer, "merged": info.merged, "op": info.op, "kernel": info.kernel,
-        "choice": choice, "loops": loops, "output": info.output, "macs": info.macs, "bytes": info.bytes,
+        "choice": choice, "turns": row.turns, "loops": loops, "output": info.output, "macs": info.macs, "bytes": info.bytes,
         "predicted_ms": predicted.seconds() * 1e3, "measured_ms": row.measured_ms,
         "bound": predicted.bound().name(), "of_bound": of_bound(row), "terms_ms": terms(predicted)});
     if let Some(ways) = ways {

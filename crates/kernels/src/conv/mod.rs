@@ -109,8 +109,11 @@ pub struct ConvKernel {
     /// Computes the convolution.
     pub run: fn(&Conv2d, &ConvBlocks, ConvArgs<'_>, Ctx<'_>),
     /// Computes it where input and output are some rows of larger images; `None` for a kernel that takes none.
-    pub run_part: Option<fn(&Conv2d, &ConvBlocks, Planes, ConvArgs<'_>, Ctx<'_>)>,
+    pub run_part: Option<RunPart>,
 }
+
+/// Computes a convolution between planes that may hold more rows than it has.
+pub type RunPart = fn(&Conv2d, &ConvBlocks, Planes, ConvArgs<'_>, Ctx<'_>);
 
 /// The methods, in the order in which a choice looks at them: the more special before the more general.
 const METHODS: [&[ConvKernel]; 7] =
