@@ -202,7 +202,11 @@ fn chains_of_steps_that_take_turns_change_no_bit() {
         const h: f32[24,1,3,3] = fill
         i = Conv(f, h) group=24 pads=[1,1,1,1]
         j = Conv(i, g, -, f)
-        output j";
+        const k: f32[64,24,1,1] = fill
+        l = Conv(j, k) activation=\"Relu\"
+        const n: f32[64,1,3,3] = fill
+        m = Conv(l, n) group=64 pads=[1,1,1,1]
+        output m";
     for batch in [1, 2] {
         let graph = specialized(&network(text), batch);
         let inputs = inputs(&graph, 9);

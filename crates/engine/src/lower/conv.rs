@@ -53,7 +53,15 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
             let blocks = part_blocks(&blocks, part, cores);
             run_part(&problem, &blocks, part.planes, ConvArgs { x, w, bias, residual, y }, Ctx { pool, scratch });
         };
-        lowering.by_rows(ByRows { problem, x, y, weights: w, lanes, run: Box::new(run) });
+        lowering.by_rows(ByRows {
+            problem,
+            x,
+            y,
+            residual: problem.epilogue.residual,
+            weights: w,
+            lanes,
+            run: Box::new(run),
+        });
     }
     Ok(true)
 }

@@ -63,7 +63,15 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, first: Layer<'_>, dw: &Operands
         let (pair, _) = pair.rows(part.rows.clone());
         (kernel.run_part)(&pair, &part_blocks(&blocks, part, cores), part.planes, args, Ctx { pool, scratch });
     };
-    lowering.by_rows(ByRows { problem: pair.depthwise, x, y, weights: pw_w, lanes, run: Box::new(run) });
+    lowering.by_rows(ByRows {
+        problem: pair.depthwise,
+        x,
+        y,
+        residual: pair.pointwise.epilogue.residual,
+        weights: pw_w,
+        lanes,
+        run: Box::new(run),
+    });
     Ok(true)
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct ByRows {
     pub(crate) x: BufferId,
     /// What is written, in vectors of channels.
     pub(crate) y: BufferId,
+    /// True where it adds an array, which has rows of whole images.
+    pub(crate) residual: bool,
     /// The weights, which every part reads again.
     pub(crate) weights: BufferId,
     /// Channels of a vector.
@@ -121,7 +123,8 @@ pub(crate) fn order(steps: &[Step], buffers: &mut [Buffer], cpu: &Cpu) -> Vec<Tu
 }
 
 /// The longest chain that begins with the first of some steps, the `number`th of all: each alone reads what the one
-/// before writes, which is too much to stay in the caches, while the weights of all of them do.
+/// before writes, which is too much to stay in the caches, while the weights of all of them do. A step that adds an array
+/// is the last, since its output has to stand as the array does.
 fn chain<'a>(steps: &'a [Step], number: usize, buffers: &[Buffer], cpu: &Cpu) -> Vec<&'a ByRows> {
     let mut chain: Vec<&ByRows> = Vec::new();
     let mut weights = 0;
@@ -129,7 +132,7 @@ fn chain<'a>(steps: &'a [Step], number: usize, buffers: &[Buffer], cpu: &Cpu) ->
         let follows = chain.last().is_none_or(|last| {
             let between = &buffers[last.y.index()];
             let alone = matches!(between.storage, Storage::Arena { .. }) && between.last == number;
-            last.y == next.x && alone && between.bytes() > cpu.cores * cpu.l2.size / 4
+            last.y == next.x && alone && !last.residual && between.bytes() > cpu.cores * cpu.l2.size / 4
         });
         weights += buffers[next.weights.index()].bytes();
         if !follows || weights > cpu.l2.size / 4 {
@@ -232,7 +235,7 @@ mod tests {
         let epilogue = Epilogue::default();
         let problem = Conv2d { n: 1, ic: 1, ih, iw: 5, oc: 1, kh, kw, stride, dilation, pads, groups: 1, epilogue };
         let (x, y, weights) = (BufferId(number), BufferId(number + 1), BufferId::NONE);
-        ByRows { problem, x, y, weights, lanes: 1, run: Box::new(|_, _| ()) }
+        ByRows { problem, x, y, residual: false, weights, lanes: 1, run: Box::new(|_, _| ()) }
     }
 
     fn buffers(chain: &[&ByRows]) -> Vec<Buffer> {
