@@ -1,7 +1,9 @@
 //! The thread pool: one fork-join a step, dispatched within a few microseconds.
 //!
-//! Workers wait for work by spinning for a moment and then park, so that an idle process uses no CPU. Tasks are
-//! claimed from a counter; since a task's result does not depend on who runs it, neither does the run's.
+//! Workers wait for work by spinning for a moment and then park, so that an idle process uses no CPU. Each worker has its
+//! own range of the tasks, the same part in each loop, so that it finds much of what it wrote in one step near when it reads
+//! it in the next; who is done claims from the ranges of others. Since a task's result does not depend on who runs
+//! it, neither does the run's.
 
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
@@ -56,7 +58,7 @@ struct Shared {
     state: AtomicU64,
     job: UnsafeCell<Option<Job>>,
     tasks: AtomicUsize,
-    next: AtomicUsize,
+    ranges: Vec<Claims>,
     panic: Mutex<Option<Box<dyn std::any::Any + Send>>>,
     stop: AtomicBool,
     parked: Vec<AtomicBool>,
@@ -67,6 +69,23 @@ struct Shared {
 unsafe impl Sync for Shared {}
 // SAFETY: as above; the pointer is dereferenced only while the dispatching call keeps the closure alive.
 unsafe impl Send for Shared {}
+
+/// The claims of the tasks that are a worker's before all others': the number of the loop in the upper half, which
+/// makes those of earlier loops void, and how many were claimed in the lower. In a cache line of its own.
+#[repr(align(64))]
+struct Claims(AtomicU64);
+
+impl Claims {
+    /// Claims the next of `len` tasks of loop `epoch`.
+    fn next(&self, epoch: u32, len: usize) -> Option<usize> {
+        let claimed = |state: u64| if (state >> 32) as u32 == epoch { state as u32 as usize } else { 0 };
+        let claim = |state: u64| {
+            let next = claimed(state);
+            (next < len).then(|| u64::from(epoch) << 32 | (next + 1) as u64)
+        };
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).ok().map(claimed)
+    }
+}
 
 /// A pool of worker threads that run parallel loops together with the calling thread.
 pub struct Pool {
@@ -84,7 +103,7 @@ impl Pool {
             state: AtomicU64::new(0),
             job: UnsafeCell::new(None),
             tasks: AtomicUsize::new(0),
-            next: AtomicUsize::new(0),
+            ranges: (0..=extra).map(|_| Claims(AtomicU64::new(0))).collect(),
             panic: Mutex::new(None),
             stop: AtomicBool::new(false),
             parked: (0..extra).map(|_| AtomicBool::new(false)).collect(),
@@ -124,7 +143,8 @@ impl Pool {
             Err(TryLockError::WouldBlock) => return alone(f),
         };
         self.open(tasks, f);
-        let mine = catch_unwind(AssertUnwindSafe(|| self.shared.claim(0, f)));
+        let epoch = self.shared.state.load(Ordering::Relaxed) / EPOCH;
+        let mine = catch_unwind(AssertUnwindSafe(|| self.shared.claim(0, epoch, f)));
         // Nobody may join any more, and `f` must not be left before the last worker is out.
         self.shared.state.fetch_and(!OPEN, Ordering::SeqCst);
         while self.shared.state.load(Ordering::Acquire) & INSIDE != 0 {
@@ -143,7 +163,6 @@ impl Pool {
         // SAFETY: the job before this one is closed and has no worker inside, so nobody reads the cell.
         unsafe { *shared.job.get() = Some(job) };
         shared.tasks.store(tasks, Ordering::Relaxed);
-        shared.next.store(0, Ordering::Relaxed);
         let number = shared.state.load(Ordering::Relaxed) / EPOCH;
         shared.state.store(number.wrapping_add(1).wrapping_mul(EPOCH) | OPEN, Ordering::SeqCst);
         // Pairs with the worker's store of `parked` and load of `state`: one of the two sides sees the other.
@@ -168,15 +187,21 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    fn claim(&self, worker: usize, f: &(dyn Fn(Task) + Sync)) {
-        let tasks = self.tasks.load(Ordering::Relaxed);
-        loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            if index >= tasks {
-                return;
+    /// Runs tasks of a loop until none is left: those of the worker, then those of the workers behind it.
+    fn claim(&self, worker: usize, epoch: u64, f: &(dyn Fn(Task) + Sync)) {
+        let (tasks, workers) = (self.tasks.load(Ordering::Relaxed), self.ranges.len());
+        for owner in (worker..workers).chain(0..worker) {
+            let [start, end] = [owner, owner + 1].map(|part| part * tasks / workers);
+            while let Some(claimed) = self.ranges[owner].next(epoch as u32, end - start) {
+                f(Task { index: start + claimed, worker });
             }
-            f(Task { index, worker });
         }
+    }
+
+    /// Leaves no task of a loop to be claimed.
+    fn abandon(&self, epoch: u64) {
+        let all = u64::from(epoch as u32) << 32 | u64::from(u32::MAX);
+        self.ranges.iter().for_each(|range| range.0.store(all, Ordering::Relaxed));
     }
 
     fn work(&self, id: usize) {
@@ -187,10 +212,10 @@ impl Shared {
             // SAFETY: this worker is counted in `state`, so the dispatching call keeps cell and closure in place.
             let job = unsafe { (*self.job.get()).map(|job| &*job) };
             if let Some(f) = job
-                && let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.claim(id + 1, f)))
+                && let Err(payload) = catch_unwind(AssertUnwindSafe(|| self.claim(id + 1, epoch, f)))
             {
                 // The rest of the loop is not worth doing.
-                self.next.store(usize::MAX / 2, Ordering::Relaxed);
+                self.abandon(epoch);
                 *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
             }
             self.state.fetch_sub(WORKER, Ordering::Release);

@@ -191,7 +191,6 @@ fn take_turns(chain: &[&ByRows], number: usize, parts: &[Vec<Range<usize>>], buf
             let p = &step.problem;
             let rows = part[i].clone();
             let read = p.rows(rows.clone()).1;
-            let pixels = |rows: usize, width: usize| rows * width;
             let (x, x_plane) = match i.checked_sub(1) {
                 Some(before) => (read.start - stored[before], windows[before]),
                 None => (read.start, p.ih),
@@ -209,9 +208,8 @@ fn take_turns(chain: &[&ByRows], number: usize, parts: &[Vec<Range<usize>>], buf
                 }
                 None => (rows.start, p.oh()),
             };
-            let planes = Planes { x: pixels(x_plane, p.iw), y: pixels(y_plane, p.ow()) };
-            let (x, y) = (pixels(x, p.iw), pixels(y, p.ow()));
-            turns.push(Turn::Part(number + i, Part { rows, planes, x, y }));
+            let planes = Planes { x: x_plane * p.iw, y: y_plane * p.ow() };
+            turns.push(Turn::Part(number + i, Part { rows, planes, x: x * p.iw, y: y * p.ow() }));
         }
     }
     for (step, window) in chain.iter().zip(windows) {
