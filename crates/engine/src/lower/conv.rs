@@ -2,7 +2,7 @@
 
 use tilewise_graph::ValueId;
 use tilewise_graph::ops;
-use tilewise_kernels::conv::{self, ConvArgs, ConvBlocks, ConvKernel};
+use tilewise_kernels::conv::{self, ConvArgs, ConvKernel};
 use tilewise_kernels::{Conv2d, Ctx, Epilogue, Pads};
 
 use super::{Layer, Lowering, NewStep, fused};
@@ -50,7 +50,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
             let ([x, w, bias, residual], [y, scratch]) = memory.split([x, w, bias, residual], [y, scratch]);
             let (x, residual, y) = part.operands([x_lanes, lanes], x, residual, y);
             let (problem, _) = problem.rows(part.rows.clone());
-            let blocks = part_blocks(&blocks, part, cores);
+            let blocks = blocks.for_rows(part.rows.len(), cores);
             run_part(&problem, &blocks, part.planes, ConvArgs { x, w, bias, residual, y }, Ctx { pool, scratch });
         };
         lowering.by_rows(ByRows {
@@ -64,11 +64,6 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
         });
     }
     Ok(true)
-}
-
-/// Blocks for some output rows: strips low enough for every core to get one.
-pub(super) fn part_blocks(blocks: &ConvBlocks, part: &Part, cores: usize) -> ConvBlocks {
-    ConvBlocks { rows: blocks.rows.min(part.rows.len().div_ceil(cores)), ..*blocks }
 }
 
 /// A convolution that kernels can compute, and its operands.

@@ -4,7 +4,7 @@ use tilewise_graph::Op;
 use tilewise_kernels::conv::fused::FusedArgs;
 use tilewise_kernels::{Ctx, DepthwisePointwise};
 
-use super::conv::{Operands, part_blocks};
+use super::conv::Operands;
 use super::{Layer, Layout, Lowering, NewStep};
 use crate::PlanError;
 use crate::plan::{BufferId, ByRows, Part};
@@ -61,7 +61,8 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, first: Layer<'_>, dw: &Operands
         let (x, residual, y) = part.operands([lanes; 2], x, residual, y);
         let args = FusedArgs { x, w: [dw_w, pw_w], bias: [dw_bias, pw_bias], residual, y };
         let (pair, _) = pair.rows(part.rows.clone());
-        (kernel.run_part)(&pair, &part_blocks(&blocks, part, cores), part.planes, args, Ctx { pool, scratch });
+        let blocks = blocks.for_rows(part.rows.len(), cores);
+        (kernel.run_part)(&pair, &blocks, part.planes, args, Ctx { pool, scratch });
     };
     lowering.by_rows(ByRows {
         problem: pair.depthwise,

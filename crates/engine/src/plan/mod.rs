@@ -188,11 +188,20 @@ impl Plan {
     /// How long each step should take, in order, in runs that follow each other.
     pub fn predicted(&self, cpu: &Cpu, machine: &Machine) -> Vec<Predicted> {
         let machine = machine.seen_by(self.constant_bytes() + self.arena_bytes, cpu);
-        let predicted = |step: &StepInfo| match &step.decision {
-            Some(decision) => predict(decision, cpu, &machine),
-            None => predict_fixed(step.kernel, [step.macs, step.bytes], cpu, &machine),
-        };
-        self.steps().map(predicted).collect()
+        let mut predicted = vec![Predicted::default(); self.steps.len()];
+        for turn in &self.turns {
+            let Some(number) = turn.step() else { continue };
+            let StepInfo { decision, kernel, macs, bytes, .. } = &self.steps[number].info;
+            predicted[number] += match (decision, turn) {
+                // Of the rows of a part nothing is far that is not far for all of them.
+                (Some(decision), Turn::Part(_, part)) => {
+                    predict(&decision.rows(part.rows.clone(), cpu.cores), cpu, &machine)
+                }
+                (Some(decision), _) => predict(decision, cpu, &machine),
+                (None, _) => predict_fixed(kernel, [*macs, *bytes], cpu, &machine),
+            };
+        }
+        predicted
     }
 
     /// Bytes of packed weights and other constants, which all arenas and plans of a model share.

@@ -17,6 +17,7 @@ mod store;
 mod text;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use tilewise_kernels::Cpu;
 use tilewise_kernels::conv::fused::FusedKernel;
@@ -89,6 +90,21 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// The same for some of the output rows, with blocks for so many cores.
+    pub(crate) fn rows(&self, rows: Range<usize>, cores: usize) -> Decision {
+        let height = rows.len();
+        let (problem, choice) = match (self.problem, self.choice) {
+            (Problem::Conv(p), Choice::Conv(kernel, blocks)) => {
+                (Problem::Conv(p.rows(rows).0), Choice::Conv(kernel, blocks.for_rows(height, cores)))
+            }
+            (Problem::Pair(p), Choice::Fused(kernel, blocks)) => {
+                (Problem::Pair(p.rows(rows).0), Choice::Fused(kernel, blocks.for_rows(height, cores)))
+            }
+            whole => whole,
+        };
+        Decision { problem, choice }
+    }
+
     /// The choice as loops on a machine, to be read.
     pub fn loops(&self, cpu: &Cpu) -> String {
         loops::loops(self, cpu)

@@ -44,6 +44,14 @@ pub struct ConvBlocks {
     pub order: Order<ConvStage>,
 }
 
+impl ConvBlocks {
+    /// The same for `rows` output rows: strips low enough for every one of `cores` to get one.
+    #[must_use]
+    pub fn for_rows(self, rows: usize, cores: usize) -> Self {
+        ConvBlocks { rows: self.rows.min(rows.div_ceil(cores.max(1))), ..self }
+    }
+}
+
 /// Pixels from one plane of an image batch to the next, where the rows of a problem are a part of larger images. What
 /// a convolution reads and writes begins with the first of its rows in the first plane, and may end with its last row in
 /// the last plane.

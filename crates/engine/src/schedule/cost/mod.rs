@@ -95,12 +95,20 @@ impl fmt::Display for Bound {
 }
 
 /// How long a choice should take.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct Predicted {
     /// Seconds of each [`Bound`] alone, in the order of [`Bound::ALL`].
     pub terms: [f64; 5],
     /// Seconds that come on top: dispatch, edges of tiles, copies.
     pub overhead: f64,
+}
+
+/// One after the other.
+impl std::ops::AddAssign for Predicted {
+    fn add_assign(&mut self, other: Self) {
+        self.terms.iter_mut().zip(other.terms).for_each(|(term, other)| *term += other);
+        self.overhead += other.overhead;
+    }
 }
 
 impl Predicted {

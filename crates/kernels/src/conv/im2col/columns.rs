@@ -23,9 +23,16 @@ impl SimdOp for ImagePanel<'_> {
     #[inline(always)]
     fn call<I: Isa>(self, isa: I) {
         let ImagePanel { p, x, ks, js, width, to } = self;
-        // Without taps and padding an image is one long row.
-        let flat = Conv2d { ih: 1, iw: p.ih * p.iw, ..*p };
-        let p = if p.is_pointwise() { &flat } else { p };
+        if p.is_pointwise() {
+            // The matrix is the image: each row of it a channel.
+            let plane = p.ih * p.iw;
+            for (step, channel) in to.chunks_exact_mut(width).zip(ks) {
+                let (values, rest) = step.split_at_mut(js.len());
+                rest.fill(0.0);
+                copy(isa, &x[channel * plane..][js.clone()], values);
+            }
+            return;
+        }
         let first = [js.start / p.ow(), js.start % p.ow()];
         let mut tap = Tap::new(p, ks.start);
         for step in to.chunks_exact_mut(width) {
