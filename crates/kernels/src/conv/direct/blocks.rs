@@ -41,7 +41,7 @@ pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [pixels, width]: [us
 }
 
 /// Input channels that a block of output channels takes at a time: their weights stay in L1 while the pixels of a strip
-/// pass, beside the rows of pixels of a tile and of the next, which it asks for.
+/// pass, beside the rows of pixels of a tile and of the next, which come near meanwhile.
 pub(in crate::conv) fn pass(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [pixels, width]: [usize; 2]) -> usize {
     let icg = p.ic / p.groups;
     let near = (p.kh * p.kw * width + 2 * p.kh * pixels) * F32;
