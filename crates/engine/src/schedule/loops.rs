@@ -162,26 +162,43 @@ fn transformed(nest: &mut Lines, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvB
     let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
     let Squares { inputs: [rows, cols], outputs: [height, width], positions, count: squares, .. } = *square;
     let (strip, passed) = (blocks.rows.clamp(1, squares), blocks.oc.clamp(1, ocg));
-    nest.each(p.groups, format_args!("{} groups, in parallel", p.groups));
-    nest.each(
-        squares.div_ceil(strip),
-        format_args!("{strip} of the {squares} squares of {height} x {width} outputs, in parallel"),
-    );
-    nest.each(ocg.div_ceil(passed), format_args!("{passed} output channels of {ocg}, in parallel"));
-    nest.line(format_args!("transform the {rows} x {cols} inputs of each square into the worker's scratch"));
-    nest.each(passed.div_ceil(columns), format_args!("{columns} output channels of {passed}"));
-    let outer = nest.depth;
-    if kernel.id.op.starts_with("conv-fft") {
-        nest.each(positions, format_args!("position: 4 real frequencies, and 3 of each complex one"));
+    let of_group = format!("{strip} of the {squares} squares of {height} x {width} outputs");
+    let part = format!("{passed} output channels of {ocg}, in parallel");
+    let position = match kernel.id.op.starts_with("conv-fft") {
+        true => "position: 4 real frequencies, and 3 of each complex one".to_owned(),
+        false => format!("position of {rows} x {cols}"),
+    };
+    let multiply = |nest: &mut Lines| {
+        nest.each(strip.div_ceil(most), format_args!("{most} squares of {strip}"));
+        nest.line(format_args!(
+            "for {icg} input channels: {most} x {columns} sums in registers, unrolled, {lanes} channels a vector"
+        ));
+    };
+    if square.fused {
+        nest.each(p.groups, format_args!("{} groups, in parallel", p.groups));
+        nest.each(squares.div_ceil(strip), format_args!("{of_group}, in parallel"));
+        nest.each(ocg.div_ceil(passed), format_args!("{part}"));
+        nest.line(format_args!("transform the {rows} x {cols} inputs of each square into the worker's scratch"));
+        nest.each(passed.div_ceil(columns), format_args!("{columns} output channels of {passed}"));
+        let outer = nest.depth;
+        nest.each(positions, format_args!("{position}"));
+        multiply(nest);
+        nest.depth = outer;
+        nest.line(format_args!("transform the sums of each square to {height} x {width} outputs"));
     } else {
-        nest.each(positions, format_args!("position of {rows} x {cols}"));
+        nest.each(squares.div_ceil(strip), format_args!("{of_group}"));
+        let outer = nest.depth;
+        nest.each(icg.div_ceil(lanes), format_args!("{lanes} input channels of {icg}, in parallel"));
+        nest.line(format_args!("transform the {rows} x {cols} inputs of each square into memory"));
+        nest.depth = outer;
+        nest.each(positions, format_args!("{position}, in parallel"));
+        nest.each(ocg.div_ceil(passed), format_args!("{part}"));
+        nest.each(passed.div_ceil(columns), format_args!("{columns} output channels of {passed}"));
+        multiply(nest);
+        nest.depth = outer;
+        nest.each(ocg.div_ceil(lanes), format_args!("{lanes} output channels of {ocg}, in parallel"));
+        nest.line(format_args!("transform the sums of each square to {height} x {width} outputs"));
     }
-    nest.each(strip.div_ceil(most), format_args!("{most} squares of {strip}"));
-    nest.line(format_args!(
-        "for {icg} input channels: {most} x {columns} sums in registers, unrolled, {lanes} channels a vector"
-    ));
-    nest.depth = outer;
-    nest.line(format_args!("transform the sums of each square to {height} x {width} outputs"));
     epilogue(nest, &p.epilogue);
 }
 

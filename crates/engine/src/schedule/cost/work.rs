@@ -234,25 +234,35 @@ fn transformed(p: &Conv2d, (tile, squares, blocks): ([usize; 2], &Squares, &Conv
     let each = blocks.rows.clamp(1, all);
     let oc = blocks.oc.clamp(1, ocg).next_multiple_of(tile[1]);
     let (strips, parts) = (all.div_ceil(each), ocg.div_ceil(oc));
-    let mut work = Work::new(p.groups * strips * parts, rate);
+    let mut work = Work::new(if squares.fused { p.groups * strips * parts } else { points * parts }, rate);
     let tasks = p.groups as f64 * all as f64 / each as f64;
     work.tiles(cpu, tile, [each, ocg], [icg, 1], tasks * points as f64);
 
     let [input, output] = squares.operations.map(|count| count as f64);
-    let vectors = [icg.div_ceil(lanes) * parts, ocg.div_ceil(lanes)].map(|count| (p.groups * all * count) as f64);
+    let times = if squares.fused { parts } else { 1 };
+    let vectors = [icg.div_ceil(lanes) * times, ocg.div_ceil(lanes)].map(|count| (p.groups * all * count) as f64);
     let operations = vectors[0] * input + vectors[1] * output;
     // Sums and products of a line wait for each other: an operation takes one and a half cycles (measured on Granite
     // Rapids). Each value is loaded and stored by the pass over the rows and by that over the columns.
     work.idle += 1.5 * operations + 4.0 * points as f64 * (vectors[0] + vectors[1]);
     let values = bytes(points * each * icg.next_multiple_of(lanes));
+    let products = bytes(points * each * ocg);
     let readings = if values / points <= cpu.l1d.size / 2 { 1.0 } else { ocg.div_ceil(tile[1]) as f64 };
-    let reach = if values <= cpu.l2.size { Level::L2 } else { Level::L3 };
-    work.moves(reach, tasks * (1.0 + readings) * values as f64);
-    work.moves(Level::L2, 2.0 * tasks * bytes(points * each * ocg) as f64);
     let weights = bytes(points * p.oc * icg);
-    let of_task = bytes(points * oc * icg);
-    work.weights(cpu, [weights, of_task, values], strips.min(cpu.cores.max(1)), strips as f64);
-    activations(&mut work, p, cpu, parts as f64);
+    if squares.fused {
+        let reach = if values <= cpu.l2.size { Level::L2 } else { Level::L3 };
+        work.moves(reach, tasks * (1.0 + readings) * values as f64);
+        work.moves(Level::L2, 2.0 * tasks * products as f64);
+        let of_task = bytes(points * oc * icg);
+        work.weights(cpu, [weights, of_task, values], strips.min(cpu.cores.max(1)), strips as f64);
+        activations(&mut work, p, cpu, parts as f64);
+    } else {
+        // One position at a time is near, while all of its weights pass.
+        work.moves(Level::L2, tasks * readings * values as f64);
+        work.moves(home(cpu, values + products), tasks * (2 * values + 2 * products) as f64);
+        work.weights(cpu, [weights, weights, values], 1, strips as f64);
+        activations(&mut work, p, cpu, 1.0);
+    }
     work
 }
 

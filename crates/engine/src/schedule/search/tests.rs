@@ -109,7 +109,14 @@ fn each_problem_is_measured_once_and_pairs_after_their_parts() {
 fn the_fastest_method_is_taken_layer_by_layer() {
     for (slow, wanted) in [
         (
-            vec![("conv-winograd4", 9.0), ("conv-winograd6", 9.0), ("conv-winograd2", 9.0), ("conv-im2col", 9.0)],
+            vec![
+                ("conv-winograd4", 9.0),
+                ("conv-winograd6", 9.0),
+                ("conv-winograd2", 9.0),
+                ("conv-winograd4-nonfused", 9.0),
+                ("conv-winograd6-nonfused", 9.0),
+                ("conv-im2col", 9.0),
+            ],
             "conv-direct",
         ),
         (vec![("conv-direct", 9.0), ("conv-winograd4", 0.1)], "conv-winograd4"),
@@ -201,7 +208,9 @@ fn no_combination_of_layouts_is_faster_than_the_one_that_is_found() {
 #[test]
 fn what_one_network_gave_back_another_may_keep() {
     let (graph, cpu) = (graph(), cpu());
-    let others = ["conv-direct", "conv-winograd4", "conv-winograd6", "conv-im2col"].map(|op| (op, 9.0));
+    let nonfused = ["conv-winograd4-nonfused", "conv-winograd6-nonfused"];
+    let others = ["conv-direct", "conv-winograd4", "conv-winograd6", "conv-im2col"];
+    let others: Vec<_> = nonfused.into_iter().chain(others).map(|op| (op, 9.0)).collect();
     let (named, mut store) = searched(&graph, &mut fake(&others, 1e-9), usize::MAX);
     assert_eq!(op(&named, "a"), "conv-winograd2");
     let mut questions = questions(&graph);

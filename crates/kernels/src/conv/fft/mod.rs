@@ -17,24 +17,33 @@ mod line;
 mod plane;
 
 use super::ConvKernel;
-use super::transformed::{Filter, Method, Products, Square, Target, Transform, Values, row};
+use super::transformed::{Filter, Method, Products, Square, Target, Transform, Values, fused, nonfused};
 use crate::catalog::KernelId;
 use crate::{Avx2, Avx512, Isa, Scalar};
 
 /// The first part of the kernel names.
 const OP: &str = "conv-fft16";
+const NONFUSED: &str = "conv-fft16-nonfused";
 
 /// The rows: narrow tiles first, whose products take the least room beside the values.
-pub(super) static ROWS: [ConvKernel; 4] = [
-    row::<Avx512, Fft, 1>(OP, "conv-fft16_f32_28x16_avx512"),
-    row::<Avx512, Fft, 2>(OP, "conv-fft16_f32_14x32_avx512"),
-    row::<Avx2, Fft, 2>(OP, "conv-fft16_f32_6x16_avx2"),
-    row::<Scalar, Fft, 2>(OP, "conv-fft16_f32_4x8_scalar"),
+pub(super) static ROWS: [ConvKernel; 7] = [
+    fused::row::<Avx512, Fft, 1>(OP, "conv-fft16_f32_28x16_avx512"),
+    fused::row::<Avx512, Fft, 2>(OP, "conv-fft16_f32_14x32_avx512"),
+    fused::row::<Avx2, Fft, 2>(OP, "conv-fft16_f32_6x16_avx2"),
+    fused::row::<Scalar, Fft, 2>(OP, "conv-fft16_f32_4x8_scalar"),
+    nonfused::row::<Avx512, Fft, 2>(NONFUSED, "conv-fft16-nonfused_f32_14x32_avx512"),
+    nonfused::row::<Avx2, Fft, 2>(NONFUSED, "conv-fft16-nonfused_f32_6x16_avx2"),
+    nonfused::row::<Scalar, Fft, 2>(NONFUSED, "conv-fft16-nonfused_f32_4x8_scalar"),
 ];
 
 /// The method of a row of this table; `None` for other rows.
 pub(super) fn method(id: &KernelId) -> Option<Method> {
-    (id.op == OP).then(|| Method::new::<Fft>(id.tile, id.tier.lanes()))
+    let method = match id.op {
+        OP => Method::fused::<Fft>,
+        NONFUSED => Method::nonfused::<Fft>,
+        _ => return None,
+    };
+    Some(method(id.tile, id.tier.lanes()))
 }
 
 /// Inputs of a square along one axis. Squares of 32 have half the products for the largest kernels, but four times the

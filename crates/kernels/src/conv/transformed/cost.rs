@@ -16,6 +16,7 @@ pub(in crate::conv) struct Method {
     /// The register tile: squares, output channels.
     tile: [usize; 2],
     lanes: usize,
+    fused: bool,
 }
 
 /// How a kernel that goes by way of a transform covers a problem's outputs.
@@ -31,6 +32,8 @@ pub struct Squares {
     pub count: usize,
     /// Vector operations of the input transform and of the output transform of a square.
     pub operations: [usize; 2],
+    /// True where a block of squares goes from inputs to outputs before the next one begins.
+    pub fused: bool,
 }
 
 /// Bytes a cycle that a core reads from L2, one address after the other.
@@ -40,15 +43,22 @@ const L2: usize = 32;
 const F32: usize = size_of::<f32>();
 
 impl Method {
-    pub(in crate::conv) fn new<T: Transform>(tile: [usize; 2], lanes: usize) -> Self {
-        Method { inputs: T::INPUTS, positions: T::POSITIONS, operations: T::operations, tile, lanes }
+    /// Of a kernel with one pass.
+    pub(in crate::conv) fn fused<T: Transform>(tile: [usize; 2], lanes: usize) -> Self {
+        let (inputs, positions, operations) = (T::INPUTS, T::POSITIONS, T::operations);
+        Method { inputs, positions, operations, tile, lanes, fused: true }
+    }
+
+    /// Of a kernel with three.
+    pub(in crate::conv) fn nonfused<T: Transform>(tile: [usize; 2], lanes: usize) -> Self {
+        Method { fused: false, ..Method::fused::<T>(tile, lanes) }
     }
 
     /// How squares cover a problem.
     pub(in crate::conv) fn cover(&self, p: &Conv2d) -> Squares {
         let outputs = self.outputs(p);
         let (positions, operations) = (self.positions, (self.operations)(outputs));
-        Squares { inputs: self.inputs, outputs, positions, count: self.squares(p), operations }
+        Squares { inputs: self.inputs, outputs, positions, count: self.squares(p), operations, fused: self.fused }
     }
 
     /// Rows and columns of a square's outputs.
@@ -71,13 +81,39 @@ impl Method {
         self.best(p, cpu).1
     }
 
+    /// The least time of the cores together, and its blocks.
+    fn best(&self, p: &Conv2d, cpu: &Cpu) -> (u64, ConvBlocks) {
+        let (time, blocks) = if self.fused { self.best_fused(p, cpu) } else { self.best_nonfused(p, cpu) };
+        (time, ConvBlocks { ic: self.pass(p, cpu), ..blocks })
+    }
+
+    /// Input channels of a pass: the values that a tile reads take three quarters of L1, or all values are read from L2 by
+    /// each block of output channels.
+    fn pass(&self, p: &Conv2d, cpu: &Cpu) -> usize {
+        let (icg, most) = (p.ic / p.groups, cpu.l1d.size * 3 / 4 / (self.tile[0] * F32));
+        icg.div_ceil(icg.div_ceil(most.max(self.lanes))).next_multiple_of(self.lanes)
+    }
+
+    /// Three passes over as many squares as make it fastest: all of them, unless their values leave L3, at a rate that
+    /// costs more than reading the weights again.
+    fn best_nonfused(&self, p: &Conv2d, cpu: &Cpu) -> (u64, ConvBlocks) {
+        let (cores, all) = (cpu.cores.max(1), self.squares(p).max(1));
+        let choices = (1..=8).flat_map(|strips| (1..=cores).map(move |parts| (strips, parts)));
+        let times = choices.map(|(strips, parts)| {
+            let (rows, oc) = (all.div_ceil(strips), p.oc.div_ceil(parts).next_multiple_of(self.tile[1]));
+            let time = all.div_ceil(rows) * self.passes(p, cpu, rows, oc.min(p.oc), strips > 1);
+            (time as u64, ConvBlocks { rows, oc, ..ConvBlocks::default() })
+        });
+        times.reduce(|best, other| if other.0 < best.0 { other } else { best }).unwrap_or_default()
+    }
+
     /// The least time of the cores together, and its blocks: many squares to a task, so that the weights are read
     /// seldom, but few enough for their values to stay in L2, unless each reading of the weights would be one of
     /// memory; output channels shared out where squares are too few for all cores.
-    fn best(&self, p: &Conv2d, cpu: &Cpu) -> (u64, ConvBlocks) {
-        let (icg, ocg, cores) = (p.ic / p.groups, p.oc / p.groups, cpu.cores.max(1));
+    fn best_fused(&self, p: &Conv2d, cpu: &Cpu) -> (u64, ConvBlocks) {
+        let (ocg, cores) = (p.oc / p.groups, cpu.cores.max(1));
         let all = self.squares(p).max(1);
-        let mut best = (u64::MAX, ConvBlocks { rows: 1, oc: ocg, ic: icg, ..ConvBlocks::default() });
+        let mut best = (u64::MAX, ConvBlocks { rows: 1, oc: ocg, ..ConvBlocks::default() });
         let mut strips = all;
         while strips > 0 {
             let squares = all.div_ceil(strips);
@@ -90,7 +126,7 @@ impl Method {
                 let rounds = tasks.div_ceil(cores);
                 let time = (rounds * self.task(p, cpu, squares, oc.min(ocg), strips > 1)) as u64;
                 if time < best.0 {
-                    best = (time, ConvBlocks { rows: squares, oc, ic: icg, ..best.1 });
+                    best = (time, ConvBlocks { rows: squares, oc, ..best.1 });
                 }
             }
             // The next number of strips with more squares each.
@@ -118,8 +154,7 @@ impl Method {
 
     /// Cycles of one task of so many squares and output channels; `again` where other tasks read the same weights.
     fn task(&self, p: &Conv2d, cpu: &Cpu, squares: usize, oc: usize, again: bool) -> usize {
-        let [most, width] = self.tile;
-        let icg = p.ic / p.groups;
+        let (icg, width) = (p.ic / p.groups, self.tile[1]);
         let (ics, ocs) = (icg.div_ceil(self.lanes), oc.div_ceil(self.lanes));
         let (values, weights) = (self.values(p, squares), self.weights(p, oc));
         let from = |rate: usize| (self.lanes * F32).div_ceil(rate);
@@ -130,36 +165,91 @@ impl Method {
         };
         let first = first_rate(cpu, self.weights(p, p.oc / p.groups));
         let weight = match () {
-            () if again && weights + values <= near(cpu) => from(L2),
-            () if again && self.stays(p, cpu) => from(cpu.read_rates.l3),
+            () if again && weights + values <= near(cpu) => Weight::new(from(L2)),
+            () if again && self.stays(p, cpu) => Weight::again(from(cpu.read_rates.l3)),
             // Once, or from memory each time. Prefetchers follow a stream of one vector a step less well than a wider one: on
             // Zen 4 a whole layer whose weights are read once took a quarter more time on AVX-512, and two fifths more on
             // AVX2; on Granite Rapids half more where they are read from memory twice.
-            () if width == self.lanes => from(first) * 3 / 2,
-            () => from(first),
+            () if width == self.lanes => Weight::new(from(first) * 3 / 2),
+            () => Weight::new(from(first)),
         };
-        // Reads pass behind the sums, but for about a quarter; half, where a position's values, which every block of
-        // output channels reads, do not stay in L1.
-        let hidden = if squares * icg * F32 <= cpu.l1d.size / 2 { 4 } else { 2 };
+        self.positions * self.products(cpu, [squares, icg, oc], value, weight)
+            + squares * self.transforms(p, cpu, [ics, ocs], value)
+    }
+
+    /// Cycles of the cores together for three passes over so many squares, with `oc` output channels to a task of the
+    /// second; `again` where other passes read the same weights.
+    fn passes(&self, p: &Conv2d, cpu: &Cpu, squares: usize, oc: usize, again: bool) -> usize {
+        let (cores, lanes) = (cpu.cores.max(1), self.lanes);
+        let (ics, ocs) = (p.ic.div_ceil(lanes), p.oc.div_ceil(lanes));
+        let from = |rate: usize| (lanes * F32).div_ceil(rate);
+        let position = squares * (ics + ocs) * lanes * F32;
+        let far = from(if position * self.positions <= cpu.l3.size.min(2 * cpu.l3_share()) {
+            cpu.read_rates.l3
+        } else {
+            cpu.read_rates.memory
+        });
+        let value = if position <= near(cpu) { from(L2) } else { far };
+        let weight = match again && self.stays(p, cpu) {
+            true => Weight::again(from(cpu.read_rates.l3)),
+            false => Weight::new(from(first_rate(cpu, self.weights(p, p.oc)))),
+        };
+        let rounds = (self.positions * p.oc.div_ceil(oc)).div_ceil(cores);
+        // The first tiles of a position bring its values.
+        let products = squares * ics * far + self.products(cpu, [squares, p.ic, oc], value, weight);
+        rounds * products + squares * self.transforms(p, cpu, [ics.div_ceil(cores), ocs.div_ceil(cores)], far)
+    }
+
+    /// Cycles of the products of one position: `value` and `weight` are what a vector of them costs to read.
+    fn products(&self, cpu: &Cpu, [squares, icg, oc]: [usize; 3], value: usize, weight: Weight) -> usize {
+        let ([most, width], lanes) = (self.tile, self.lanes);
+        // Values are read behind the sums, but for about an eighth; a quarter, where a position's values, which every block
+        // of output channels reads, do not stay in L1.
+        let hidden = if squares * icg * F32 <= cpu.l1d.size / 2 { 8 } else { 4 };
         // One position and block of output channels: the first of its tiles brings the weights.
         let block = |vectors: usize| {
             let count = squares.div_ceil(most);
             let each = squares.div_ceil(count);
-            let sums = icg * choose::step(cpu, each, vectors);
-            let values = each * ics * value;
-            let time = |weights: usize| (values + weights).max(sums + values / hidden + weights / 4);
-            // Beginning and storing the sums: as for the direct tiles.
-            let edges = count * 20 + 2 * squares * vectors;
-            time(icg * vectors * weight) + (count - 1) * time(0) + edges
+            // Tiles whose operands stand on other pages each time reach seven eighths of what direct ones do.
+            let sums = icg * choose::step(cpu, each, vectors) * 8 / 7;
+            let values = each * icg.div_ceil(lanes) * value;
+            let time = |weights: [usize; 2]| (values + weights[0]).max(sums + values / hidden + weights[1]);
+            // Beginning and storing the sums, which go to other pages than those of the tile before.
+            let edges = count * 60 + 2 * squares * vectors;
+            time([weight.read, weight.awaited].map(|each| icg * vectors * each / 4))
+                + (count - 1) * time([0; 2])
+                + edges
         };
         let rest = oc % width;
-        let products =
-            oc / width * block(width / self.lanes) + if rest == 0 { 0 } else { block(rest.div_ceil(self.lanes)) };
+        oc / width * block(width / lanes) + if rest == 0 { 0 } else { block(rest.div_ceil(lanes)) }
+    }
+
+    /// Cycles of the transforms of a square of so many vectors of input and output channels.
+    fn transforms(&self, p: &Conv2d, cpu: &Cpu, [ics, ocs]: [usize; 2], value: usize) -> usize {
         let [input, output] = (self.operations)(self.outputs(p)).map(|operations| {
             // The operations, and each value moved into and out of L1, which is too small for all of them.
-            operations / cpu.fma_per_cycle + self.positions * 3 * value / 2
+            operations / cpu.fma_per_cycle + self.positions * 3 * value
         });
-        self.positions * products + squares * (ics * input + ocs * output)
+        ics * input + ocs * output
+    }
+}
+
+/// Quarter cycles for a vector of weights: to read it, and those of them that no multiply-adds cover.
+#[derive(Clone, Copy)]
+struct Weight {
+    read: usize,
+    awaited: usize,
+}
+
+impl Weight {
+    /// Weights that stream behind the sums, but for about a quarter.
+    fn new(cycles: usize) -> Self {
+        Weight { read: 4 * cycles, awaited: cycles }
+    }
+
+    /// Weights that squares read from L3 again and again: on Granite Rapids three quarters were waited for.
+    fn again(cycles: usize) -> Self {
+        Weight { read: 4 * cycles, awaited: 3 * cycles }
     }
 }
 

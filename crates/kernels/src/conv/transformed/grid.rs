@@ -4,10 +4,15 @@
 use crate::Conv2d;
 
 /// How squares of some rows and columns of outputs cover a problem's images.
+///
+/// Under dilation a square's outputs are as far apart as the taps, since those read inputs that are: the outputs that begin
+/// a row and a column apart make up a phase of the image, and each phase is covered by itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
     size: [usize; 2],
-    /// Rows and columns of squares of one image.
+    /// From one output of a square to the next, along each axis; as many phases are there.
+    pub(super) step: [usize; 2],
+    /// Rows and columns of squares of one phase.
     rows: usize,
     columns: usize,
     /// Squares of all images.
@@ -24,23 +29,34 @@ pub(super) struct Place {
 
 impl Grid {
     pub(super) fn new(p: &Conv2d, size: [usize; 2]) -> Self {
-        let (rows, columns) = (p.oh().div_ceil(size[0]), p.ow().div_ceil(size[1]));
-        Grid { size, rows, columns, squares: p.n * rows * columns }
+        // One tap is as near to itself under any dilation.
+        let step = [if p.kh == 1 { 1 } else { p.dilation[0] }, if p.kw == 1 { 1 } else { p.dilation[1] }];
+        // The first phase is the largest.
+        let squares = |outputs: usize, axis: usize| outputs.div_ceil(step[axis]).div_ceil(size[axis]);
+        let (rows, columns) = (squares(p.oh(), 0), squares(p.ow(), 1));
+        Grid { size, step, rows, columns, squares: p.n * step[0] * step[1] * rows * columns }
+    }
+
+    /// True where the outputs of a square are neighbours.
+    pub(super) fn is_dense(self) -> bool {
+        self.step == [1, 1]
     }
 
     /// The places of the squares from `first` on, without end.
     #[inline(always)]
     pub(super) fn places(self, first: usize) -> Places {
         let (row, column) = (first / self.columns, first % self.columns);
-        let [height, width] = self.size;
-        let next = Place { n: row / self.rows, y: row % self.rows * height, x: column * width };
-        Places { grid: self, next }
+        let (phase, row) = (row / self.rows, row % self.rows);
+        let phases = [phase / self.step[1] % self.step[0], phase % self.step[1]];
+        let [y, x] = [0, 1].map(|axis| [row, column][axis] * self.size[axis] * self.step[axis] + phases[axis]);
+        Places { grid: self, phases, next: Place { n: phase / (self.step[0] * self.step[1]), y, x } }
     }
 }
 
 /// Walks over squares: a division for each square would take as long as a part of its transform.
 pub(super) struct Places {
     grid: Grid,
+    phases: [usize; 2],
     next: Place,
 }
 
@@ -49,16 +65,23 @@ impl Iterator for Places {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Place> {
-        let (grid, place) = (&self.grid, self.next);
-        let [height, width] = grid.size;
-        self.next.x += width;
-        if self.next.x == grid.columns * width {
-            self.next.x = 0;
-            self.next.y += height;
+        let Grid { size, step, rows, columns, .. } = self.grid;
+        let place = self.next;
+        self.next.x += size[1] * step[1];
+        if self.next.x >= columns * size[1] * step[1] {
+            self.next.x = self.phases[1];
+            self.next.y += size[0] * step[0];
         }
-        if self.next.y == grid.rows * height {
-            self.next.y = 0;
-            self.next.n += 1;
+        if self.next.y >= rows * size[0] * step[0] {
+            self.phases[1] += 1;
+            if self.phases[1] == step[1] {
+                self.phases = [self.phases[0] + 1, 0];
+            }
+            if self.phases[0] == step[0] {
+                self.phases[0] = 0;
+                self.next.n += 1;
+            }
+            [self.next.y, self.next.x] = self.phases;
         }
         Some(place)
     }

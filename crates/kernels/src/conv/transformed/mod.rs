@@ -5,22 +5,22 @@
 //! transformed kernel and summed over the input channels they give products, which transform to the outputs: one
 //! multiply-add a position in place of one a tap and output.
 //!
-//! A task owns a block of squares and a range of output channels. It transforms the block's input once. Then, for each
-//! block of output channels, the direct tiles multiply at each position, with squares in the place of pixels, and the
-//! products are transformed to outputs and finished. All of it stands in the task's scratch, which is sized for L2: no
-//! transformed image is ever in memory as a whole. Each product is one chain of multiply-adds over the input channels;
-//! the squares are fixed by the problem, so that blocks and threads do not change a bit.
+//! The direct tiles multiply at each position, with squares in the place of pixels. A [`fused`] kernel goes from inputs to
+//! outputs for one block of squares after the other, so that no transformed image is ever in memory as a whole; a
+//! [`nonfused`] one has three passes over all squares, so that weights too many for L2 are read once. Each product is one
+//! chain of multiply-adds over the input channels; the squares are fixed by the problem, so that neither passes nor blocks
+//! nor threads change a bit.
 
 mod cost;
+pub(super) mod fused;
 mod grid;
 mod input;
+pub(super) mod nonfused;
 mod output;
 mod pack;
 
 use std::marker::PhantomData;
 use std::ops::Range;
-
-use tilewise_tensor::DType;
 
 pub use self::cost::Squares;
 pub(super) use self::cost::{Method, weights};
@@ -30,12 +30,11 @@ pub(super) use self::input::{Square, Values};
 use self::output::Output;
 pub(super) use self::output::{Products, Target};
 pub(super) use self::pack::{Filter, add_scaled};
-use super::direct::{Taps, Tile, Tiles, cut, share, whole_groups};
+use super::direct::{Taps, Tile, Tiles, cut, share};
 use super::epilogue::Finish;
-use super::{ConvArgs, ConvBlocks, ConvKernel, Layout};
-use crate::catalog::KernelId;
+use super::{ConvArgs, ConvBlocks};
 use crate::parallel::Shards;
-use crate::{Conv2d, Ctx, Isa};
+use crate::{Conv2d, Isa};
 
 /// A transform under which a convolution becomes one product at each of some positions.
 pub(super) trait Transform: 'static {
@@ -72,27 +71,9 @@ fn outputs<T: Transform>(p: &Conv2d) -> [usize; 2] {
     [T::INPUTS[0] + 1 - p.kh, T::INPUTS[1] + 1 - p.kw]
 }
 
-/// The row of an instruction set, a transform, and tiles of `NV` vectors of output channels.
-pub(super) const fn row<I: Tiles, T: Transform, const NV: usize>(op: &'static str, name: &'static str) -> ConvKernel {
-    let tile = [I::BLOCKED[NV - 1].len(), NV * I::LANES];
-    ConvKernel {
-        id: KernelId { name, op, dtype: DType::F32, tile, tier: I::TIER },
-        x: Layout::Nchwc,
-        y: Layout::Nchwc,
-        accepts: |p| T::accepts([p.kh, p.kw]) && is_dense(p) && whole_groups(p, I::LANES),
-        blocks: |p, cpu| Method::new::<T>([I::BLOCKED[NV - 1].len(), NV * I::LANES], I::LANES).blocks(p, cpu),
-        packed_len: packed_len::<I, T>,
-        pack: |p, w, packed| pack::pack::<I, T>(p, w, packed, NV * I::LANES),
-        nest: None,
-        scratch_len: |p, blocks, threads| threads * Scratch::new::<T>(p, blocks, [I::LANES, NV * I::LANES]).len,
-        run: run::<I, T, NV>,
-        run_part: None,
-    }
-}
-
-/// True where neighbouring outputs read neighbouring inputs through neighbouring taps.
-fn is_dense(p: &Conv2d) -> bool {
-    p.stride == [1, 1] && p.dilation == [1, 1]
+/// Values of scratch for one square's padded input and the transforms of a square.
+const fn room_len<I: Isa, T: Transform>() -> usize {
+    ((T::INPUTS[0] * T::INPUTS[1] + T::ROOM) * I::LANES).next_multiple_of(16)
 }
 
 /// Length of the packed weights: the output channels of each group are filled up to whole vectors.
@@ -100,39 +81,16 @@ fn packed_len<I: Isa, T: Transform>(p: &Conv2d) -> usize {
     p.groups * (p.oc / p.groups).next_multiple_of(I::LANES) * (p.ic / p.groups) * T::POSITIONS
 }
 
-/// A worker's scratch: transformed inputs, products, one square's padded input and room for its transforms, in
-/// elements.
-#[derive(Clone, Copy, Debug)]
-struct Scratch {
-    /// Squares of a block.
-    squares: usize,
-    v: usize,
-    m: usize,
-    patch: usize,
-    /// All of them, in whole cache lines.
-    len: usize,
-}
-
-impl Scratch {
-    fn new<T: Transform>(p: &Conv2d, blocks: &ConvBlocks, [lanes, width]: [usize; 2]) -> Self {
-        let squares = blocks.rows.clamp(1, Grid::new(p, outputs::<T>(p)).squares.max(1));
-        let panel = Panel::new(squares, T::POSITIONS, lanes);
-        let v = (p.ic / p.groups).div_ceil(lanes) * panel.vector;
-        let m = width / lanes * panel.vector;
-        let patch = T::INPUTS[0] * T::INPUTS[1] * lanes;
-        Scratch { squares, v, m, patch, len: (v + m + patch + T::ROOM * lanes).next_multiple_of(16) }
-    }
-}
-
 /// Everything that the tasks of one run share.
 struct Run<'a, I, T> {
     isa: I,
     p: &'a Conv2d,
     grid: Grid,
-    scratch: Scratch,
     /// Output channels of a task, and of a block.
     oc: usize,
     width: usize,
+    /// Input channels of a pass.
+    ic: usize,
     x: &'a [f32],
     w: &'a [f32],
     y: Shards<'a, f32>,
@@ -140,104 +98,91 @@ struct Run<'a, I, T> {
     transform: PhantomData<fn() -> T>,
 }
 
-/// Runs a row of a table.
-///
-/// # Panics
-/// When the machine lacks the row's instruction set, or an operand is too short for the problem.
-fn run<I: Tiles, T: Transform, const NV: usize>(p: &Conv2d, blocks: &ConvBlocks, args: ConvArgs<'_>, ctx: Ctx<'_>) {
-    let isa = I::require();
-    let (width, ocg) = (NV * I::LANES, p.oc / p.groups);
-    let y_len = p.n * p.oc.next_multiple_of(I::LANES) * p.oh() * p.ow();
-    assert!(args.y.len() >= y_len && args.w.len() >= packed_len::<I, T>(p), "output and weights are complete");
-    let scratch = Scratch::new::<T>(p, blocks, [I::LANES, width]);
-    let run = Run::<I, T> {
-        isa,
-        p,
-        grid: Grid::new(p, outputs::<T>(p)),
-        scratch,
-        oc: blocks.oc.clamp(1, ocg).next_multiple_of(width),
-        width,
-        x: args.x,
-        w: args.w,
-        y: Shards::new(args.y),
-        finish: Finish::new(&p.epilogue, args.bias, p.oc.next_multiple_of(I::LANES), args.residual, y_len),
-        transform: PhantomData,
-    };
-    let (strips, parts) = (run.grid.squares.div_ceil(scratch.squares), ocg.div_ceil(run.oc));
-    ctx.run(p.groups * strips * parts, scratch.len, &|task, room| {
-        let (block, part) = (task / parts, task % parts);
-        let (group, strip) = (block / strips, block % strips);
-        let squares = strip * scratch.squares..run.grid.squares.min((strip + 1) * scratch.squares);
-        run.task(group, squares, part, room);
-    });
-}
-
-impl<I: Tiles, T: Transform> Run<'_, I, T> {
-    /// Computes a block of squares for one part of the output channels of a group.
-    fn task(&self, group: usize, squares: Range<usize>, part: usize, scratch: &mut [f32]) {
-        let (p, isa, grid, transform) = (self.p, self.isa, self.grid, PhantomData::<T>);
-        let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
-        let (v, rest) = scratch.split_at_mut(self.scratch.v);
-        let (m, rest) = rest.split_at_mut(self.scratch.m);
-        let (patch, room) = rest.split_at_mut(self.scratch.patch);
-        let panel = Panel::new(squares.len(), T::POSITIONS, I::LANES);
-        let input =
-            Input { p, grid, x: self.x, group, squares: squares.clone(), panel, v, patch, room: &mut *room, transform };
-        isa.dispatch(input);
-        let begin = part * self.oc;
-        for first in (begin..ocg.min(begin + self.oc)).step_by(self.width) {
-            let vectors = (self.width / I::LANES).min((ocg - first).div_ceil(I::LANES));
-            let channel = group * ocg + first;
-            // Groups other than one are whole vectors, so that weights stand at the channel's number.
-            let mut weights = &self.w[channel * icg * T::POSITIONS..];
-            for position in 0..T::POSITIONS {
-                let (w, next) = weights.split_at(icg * vectors * I::LANES);
-                let (v, m) = (&v[position * panel.pitch..], &mut m[position * panel.pitch..]);
-                self.multiply([w, &next[..next.len().min(w.len())]], v, m, panel);
-                weights = next;
-            }
-            let output = Output {
-                p,
-                grid,
-                squares: squares.clone(),
-                panel,
-                m,
-                channel,
-                vectors,
-                finish: &self.finish,
-                y: &self.y,
-                room: &mut *room,
-                transform,
-            };
-            isa.dispatch(output);
+impl<'a, I: Tiles, T: Transform> Run<'a, I, T> {
+    /// A run of the kernel with tiles of `NV` vectors.
+    ///
+    /// # Panics
+    /// When the machine lacks the instruction set, or an operand is too short for the problem.
+    fn new<const NV: usize>(p: &'a Conv2d, blocks: &ConvBlocks, args: ConvArgs<'a>) -> Self {
+        let (isa, width) = (I::require(), NV * I::LANES);
+        let y_len = p.n * p.oc.next_multiple_of(I::LANES) * p.oh() * p.ow();
+        assert!(args.y.len() >= y_len && args.w.len() >= packed_len::<I, T>(p), "output and weights are complete");
+        Run {
+            isa,
+            p,
+            grid: Grid::new(p, outputs::<T>(p)),
+            oc: blocks.oc.clamp(1, p.oc / p.groups).next_multiple_of(width),
+            width,
+            ic: blocks.ic.max(1).next_multiple_of(I::LANES),
+            x: args.x,
+            w: args.w,
+            y: Shards::new(args.y),
+            finish: Finish::new(&p.epilogue, args.bias, p.oc.next_multiple_of(I::LANES), args.residual, y_len),
+            transform: PhantomData,
         }
+    }
+
+    /// Transforms the inputs of a panel's squares to the values `v` of some vectors of a group's input channels.
+    fn input(&self, [group, square]: [usize; 2], panel: Panel, vectors: Range<usize>, v: &mut [f32], room: &mut [f32]) {
+        let (squares, transform) = (square..square + panel.squares, PhantomData::<T>);
+        let (patch, room) = room.split_at_mut(T::INPUTS[0] * T::INPUTS[1] * I::LANES);
+        let Run { isa, p, grid, x, .. } = *self;
+        isa.dispatch(Input { p, grid, x, group, vectors, squares, panel, v, patch, room, transform });
+    }
+
+    /// Output channels of a group's block that begins with `first`, in vectors.
+    fn vectors(&self, first: usize) -> usize {
+        (self.width / I::LANES).min((self.p.oc / self.p.groups - first).div_ceil(I::LANES))
+    }
+
+    /// The weights of a position for the block of output channels from `channel` on, and those behind them.
+    fn weights(&self, channel: usize, vectors: usize, position: usize) -> (&[f32], &[f32]) {
+        // Groups other than one are whole vectors, so that weights stand at the channel's number.
+        let (icg, len) = (self.p.ic / self.p.groups, self.p.ic / self.p.groups * vectors * I::LANES);
+        self.w[channel * icg * T::POSITIONS + position * len..].split_at(len)
     }
 
     /// Multiplies `[ic][oc]` with `[ic vector][square][lane]` to `[oc vector][square][lane]`, at one position of panels,
     /// and asks for the `next` weights meanwhile.
-    fn multiply(&self, [w, next]: [&[f32]; 2], v: &[f32], m: &mut [f32], panel: Panel) {
+    ///
+    /// # Safety
+    /// Nobody else reaches the products of this position and these output channels, which begin at `at`.
+    unsafe fn multiply(&self, [w, next]: [&[f32]; 2], v: &[f32], (m, at): (&Shards<'_, f32>, usize), panel: Panel) {
         let channels = self.p.ic / self.p.groups;
-        let by_width = I::BLOCKED[w.len() / (channels * I::LANES) - 1];
-        let m = Shards::new(m);
+        let width = w.len() / channels;
+        let by_width = I::BLOCKED[width / I::LANES - 1];
         let count = panel.squares.div_ceil(by_width.len());
-        for (number, (first, width)) in cut(panel.squares, by_width.len()).enumerate() {
-            let tile = Tile {
-                x: v,
-                x_at: first * I::LANES,
-                x_pitch: panel.vector,
-                taps: &Taps::ONE,
-                channels,
-                w,
-                ahead: share(next, number, count),
-                y: &m,
-                y_at: first * I::LANES,
-                y_pitch: panel.vector,
-                channel: 0,
-                first: true,
-                finish: None,
-            };
-            // SAFETY: the products are this task's own.
-            unsafe { by_width[width - 1](self.isa, &tile) };
+        for start in (0..channels).step_by(self.ic) {
+            let (w, rest) = w[start * width..].split_at(self.ic.min(channels - start) * width);
+            let ahead = if rest.is_empty() { next } else { rest };
+            let ahead = &ahead[..ahead.len().min(w.len())];
+            for (number, (first, squares)) in cut(panel.squares, by_width.len()).enumerate() {
+                let tile = Tile {
+                    x: v,
+                    x_at: start / I::LANES * panel.vector + first * I::LANES,
+                    x_pitch: panel.vector,
+                    taps: &Taps::ONE,
+                    channels: w.len() / width,
+                    w,
+                    ahead: share(ahead, number, count),
+                    y: m,
+                    y_at: at + first * I::LANES,
+                    y_pitch: panel.vector,
+                    channel: 0,
+                    first: start == 0,
+                    finish: None,
+                };
+                // SAFETY: the products are the caller's own.
+                unsafe { by_width[squares - 1](self.isa, &tile) };
+            }
         }
+    }
+
+    /// Transforms the products `m` of a panel's squares for some vectors of output channels from `channel` on, finishes and
+    /// stores the outputs.
+    fn output(&self, square: usize, panel: Panel, m: &[f32], [channel, vectors]: [usize; 2], room: &mut [f32]) {
+        let (squares, transform) = (square..square + panel.squares, PhantomData::<T>);
+        let Run { isa, p, grid, ref finish, ref y, .. } = *self;
+        isa.dispatch(Output { p, grid, squares, panel, m, channel, vectors, finish, y, room, transform });
     }
 }

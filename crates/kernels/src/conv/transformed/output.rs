@@ -41,9 +41,10 @@ pub(in crate::conv) struct Target<'a> {
     /// Rows and columns of the square that are in the image.
     pub(in crate::conv) rows: usize,
     pub(in crate::conv) columns: usize,
-    /// The first output, and from one row to the next, in elements.
+    /// The first output, and from one row and one column to the next, in elements.
     at: usize,
     pitch: usize,
+    step: usize,
     channel: usize,
     finish: &'a Finish<'a>,
     y: &'a Shards<'a, f32>,
@@ -55,7 +56,7 @@ impl<T: Transform> SimdOp for Output<'_, T> {
     #[inline(always)]
     fn call<I: Isa>(self, isa: I) {
         let (p, panel, (oh, ow)) = (self.p, self.panel, (self.p.oh(), self.p.ow()));
-        let (blocks, [rows, columns]) = (p.oc.div_ceil(I::LANES), outputs::<T>(p));
+        let (blocks, [rows, columns], [y_step, x_step]) = (p.oc.div_ceil(I::LANES), outputs::<T>(p), self.grid.step);
         assert!(self.vectors * panel.vector <= self.m.len() && self.squares.len() <= panel.squares);
         for vector in 0..self.vectors {
             let block = self.channel / I::LANES + vector;
@@ -63,11 +64,13 @@ impl<T: Transform> SimdOp for Output<'_, T> {
             for (square, place) in (0..self.squares.len()).zip(places) {
                 let at = vector * panel.vector + square * I::LANES;
                 let products = Products { data: self.m, at, step: panel.pitch };
+                let inside = |outputs: usize, at: usize, step: usize| outputs.saturating_sub(at).div_ceil(step);
                 let target = Target {
-                    rows: rows.min(oh - place.y),
-                    columns: columns.min(ow - place.x),
+                    rows: rows.min(inside(oh, place.y, y_step)),
+                    columns: columns.min(inside(ow, place.x, x_step)),
                     at: (((place.n * blocks + block) * oh + place.y) * ow + place.x) * I::LANES,
-                    pitch: ow * I::LANES,
+                    pitch: y_step * ow * I::LANES,
+                    step: x_step * I::LANES,
                     channel: self.channel + vector * I::LANES,
                     finish: self.finish,
                     y: self.y,
@@ -79,12 +82,12 @@ impl<T: Transform> SimdOp for Output<'_, T> {
 }
 
 impl Target<'_> {
-    /// Finishes the neighbouring outputs of row `i` from column `j` on, and stores those that are in the image.
+    /// Finishes the outputs of row `i` from column `j` on, and stores those that are in the image.
     #[inline(always)]
     pub(in crate::conv) fn store<I: Isa, const M: usize>(&self, isa: I, [i, j]: [usize; 2], outputs: &mut [I::F; M]) {
-        let to = self.at + i * self.pitch + j * I::LANES;
-        let columns = M.min(self.columns - j);
-        if columns == M {
+        let to = self.at + i * self.pitch + j * self.step;
+        let columns = M.min(self.columns.saturating_sub(j));
+        if columns == M && self.step == I::LANES {
             self.finish.apply(isa, self.channel, to, outputs);
             // SAFETY: the task alone reaches these outputs, and the range ends with this block.
             let y = unsafe { self.y.range(to..to + M * I::LANES) };
@@ -92,15 +95,17 @@ impl Target<'_> {
                 // SAFETY: the range holds M vectors and j < M.
                 unsafe { isa.store_at(y, j * I::LANES, value) };
             }
-        } else {
-            for (j, &value) in outputs.iter().take(columns).enumerate() {
-                let (to, mut value) = (to + j * I::LANES, [value]);
-                self.finish.apply(isa, self.channel, to, &mut value);
-                // SAFETY: as above.
-                isa.store(unsafe { self.y.range(to..to + I::LANES) }, value[0]);
-            }
+            // SAFETY: as above.
+            unsafe { self.finish.pass(isa, self.y, to..to + M * I::LANES) };
+            return;
         }
-        // SAFETY: as above.
-        unsafe { self.finish.pass(isa, self.y, to..to + columns * I::LANES) };
+        for (j, &value) in outputs.iter().take(columns).enumerate() {
+            let (to, mut value) = (to + j * self.step, [value]);
+            self.finish.apply(isa, self.channel, to, &mut value);
+            // SAFETY: as above.
+            isa.store(unsafe { self.y.range(to..to + I::LANES) }, value[0]);
+            // SAFETY: as above.
+            unsafe { self.finish.pass(isa, self.y, to..to + I::LANES) };
+        }
     }
 }

@@ -18,31 +18,45 @@ use self::line::{Across, Down};
 use self::minimal::{F2, F2By5, F4, F4By5, F6, Minimal};
 use self::pairs::{F4By7, F6By7};
 use super::ConvKernel;
-use super::transformed::{Filter, Method, Products, Square, Target, Transform, Values, row};
+use super::transformed::{Filter, Method, Products, Square, Target, Transform, Values, fused, nonfused};
 use crate::catalog::KernelId;
 use crate::{Avx2, Avx512, Isa, Scalar};
 
-/// `rows! { op transform, .. }`: for each transform a row of every register tile, the widest pixel tile first, and the
-/// method by the first part of the kernel names: m, and r where that is not 3, or rows and columns of the kernel where
-/// it is a line.
+/// `rows! { fused: op transform, ..; nonfused: op transform, .. }`: for each fused transform a row of every register tile,
+/// the widest pixel tile first; for the others one of each tier. And the method by the first part of the kernel names: m,
+/// and r where that is not 3, or rows and columns of the kernel where it is a line.
 macro_rules! rows {
-    ($($op:literal $transform:ty),* $(,)?) => {
-        const METHODS: &[(&str, fn([usize; 2], usize) -> Method)] = &[$(($op, Method::new::<$transform>)),*];
+    (
+        fused: $($op:literal $transform:ty),* $(,)?;
+        nonfused: $($staged:literal $of:ty),* $(,)?
+    ) => {
+        const METHODS: &[(&str, fn([usize; 2], usize) -> Method)] =
+            &[$(($op, Method::fused::<$transform>),)* $(($staged, Method::nonfused::<$of>)),*];
 
-        pub(super) static ROWS: [ConvKernel; 7 * METHODS.len()] = [$(
-            row::<Avx512, $transform, 2>($op, concat!($op, "_f32_14x32_avx512")),
-            row::<Avx512, $transform, 3>($op, concat!($op, "_f32_9x48_avx512")),
-            row::<Avx512, $transform, 4>($op, concat!($op, "_f32_6x64_avx512")),
-            row::<Avx512, $transform, 1>($op, concat!($op, "_f32_28x16_avx512")),
-            row::<Avx2, $transform, 2>($op, concat!($op, "_f32_6x16_avx2")),
-            row::<Avx2, $transform, 1>($op, concat!($op, "_f32_12x8_avx2")),
-            row::<Scalar, $transform, 2>($op, concat!($op, "_f32_4x8_scalar")),
-        )*];
+        const COUNT: usize = 7 * [$($op),*].len() + 3 * [$($staged),*].len();
+
+        pub(super) static ROWS: [ConvKernel; COUNT] = [
+            $(
+                fused::row::<Avx512, $transform, 2>($op, concat!($op, "_f32_14x32_avx512")),
+                fused::row::<Avx512, $transform, 3>($op, concat!($op, "_f32_9x48_avx512")),
+                fused::row::<Avx512, $transform, 4>($op, concat!($op, "_f32_6x64_avx512")),
+                fused::row::<Avx512, $transform, 1>($op, concat!($op, "_f32_28x16_avx512")),
+                fused::row::<Avx2, $transform, 2>($op, concat!($op, "_f32_6x16_avx2")),
+                fused::row::<Avx2, $transform, 1>($op, concat!($op, "_f32_12x8_avx2")),
+                fused::row::<Scalar, $transform, 2>($op, concat!($op, "_f32_4x8_scalar")),
+            )*
+            $(
+                nonfused::row::<Avx512, $of, 2>($staged, concat!($staged, "_f32_14x32_avx512")),
+                nonfused::row::<Avx2, $of, 2>($staged, concat!($staged, "_f32_6x16_avx2")),
+                nonfused::row::<Scalar, $of, 2>($staged, concat!($staged, "_f32_4x8_scalar")),
+            )*
+        ];
     };
 }
 
 // Of the transforms for one kernel the smallest come first, which round least.
 rows! {
+    fused:
     "conv-winograd2" Winograd<F2, 2, 4>,
     "conv-winograd4" Winograd<F4, 4, 6>,
     "conv-winograd6" Winograd<F6, 6, 8>,
@@ -59,7 +73,10 @@ rows! {
     "conv-winograd4r1x7" Across<F4By7, 4, 10>,
     "conv-winograd4r7x1" Down<F4By7, 4, 10>,
     "conv-winograd6r1x7" Across<F6By7, 6, 12>,
-    "conv-winograd6r7x1" Down<F6By7, 6, 12>,
+    "conv-winograd6r7x1" Down<F6By7, 6, 12>;
+    nonfused:
+    "conv-winograd4-nonfused" Winograd<F4, 4, 6>,
+    "conv-winograd6-nonfused" Winograd<F6, 6, 8>,
 }
 
 /// The method of a row of this table; `None` for other rows.

@@ -1,13 +1,14 @@
 //! The rounding of Winograd kernels, and the edges of their cover.
 
 use super::*;
+use crate::conv::ConvBlocks;
 use crate::conv::tests::{Operands, conv, cpu, run};
 use crate::trial::Random;
 use crate::{Conv2d, Pads, Pool, Tier, reference};
 
 /// The largest error of an output, relative to the standard deviation of the outputs, for each method.
 pub(in crate::conv) fn bound(op: &str) -> f64 {
-    match op {
+    match op.trim_end_matches("-nonfused") {
         "conv-direct" => 2.5e-5,
         "conv-winograd2" => 5e-6,
         "conv-winograd4" => 4e-5,
@@ -87,4 +88,33 @@ fn work_is_cut_for_every_core_and_reads_large_weights_once() {
             assert!(in_l2 || strips == 1, "{} on {p}, {cores} cores: {blocks:?}", row.id.name);
         }
     }
+}
+
+#[test]
+fn three_passes_have_the_bits_of_one() {
+    let (pools, mut r) = ([Pool::new(1), Pool::new(2)], Random::new(11, false));
+    let pads = Pads { top: 2, left: 1, bottom: 2, right: 3 };
+    let mut compared = 0;
+    for (ic, size, oc, taps, dilation) in
+        [(40, [19, 23], 70, 3, [2, 1]), (128, [15, 9], 48, 3, [1, 1]), (17, [30, 30], 33, 7, [1, 2])]
+    {
+        let p = Conv2d { n: 2, pads, dilation, ..conv(ic, size, oc, [taps; 2]) };
+        let operands = Operands::new(&p, |len| r.values(len));
+        let rows = || crate::conv::ROWS.iter().filter(|row| row.id.tier.available() && (row.accepts)(&p));
+        for row in rows().filter(|row| row.id.op.ends_with("-nonfused")) {
+            let name = row.id.name.replace("-nonfused", "");
+            let fused = rows().find(|other| other.id.name == name).unwrap();
+            let blocks = |rows, oc, ic| ConvBlocks { rows, oc, ic, ..ConvBlocks::default() };
+            let expected = run(fused, &p, &(fused.blocks)(&p, &cpu(row.id.tier, 1)), &operands, &pools[0]);
+            for (blocks, pool) in [(blocks(7, 32, 16), &pools[1]), (blocks(1000, 1000, 1000), &pools[0])] {
+                let actual = run(row, &p, &blocks, &operands, pool);
+                assert!(
+                    actual.iter().map(|v| v.to_bits()).eq(expected.iter().map(|v| v.to_bits())),
+                    "{name} on {p}, {blocks:?}"
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 0);
 }
