@@ -133,6 +133,16 @@ pub fn sweep(tier: Tier, pool: &Pool, data: &[f32]) {
     });
 }
 
+/// Takes what `data` holds out of all caches, so that it is read from memory the next time.
+pub fn evict(data: &[f32]) {
+    for line in data.chunks(64 / size_of::<f32>()) {
+        // SAFETY: the instruction is in the base set and changes no memory.
+        unsafe { std::arch::x86_64::_mm_clflush(line.as_ptr().cast()) };
+    }
+    // SAFETY: as above. Nothing is timed before the last line has left.
+    unsafe { std::arch::x86_64::_mm_mfence() };
+}
+
 /// Bytes a second, in GB/s, that all threads of the pool together read from one working set of `bytes`, each its own
 /// part again and again: the best of the passes that fit in `time`.
 pub fn read_rate(tier: Tier, pool: &Pool, bytes: usize, time: Duration) -> f64 {

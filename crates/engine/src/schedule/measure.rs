@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use tilewise_kernels::conv::fused::{FusedArgs, FusedKernel};
 use tilewise_kernels::conv::{self, ConvArgs, ConvBlocks, ConvKernel, Layout};
 use tilewise_kernels::gemm::{Gemm, GemmArgs, GemmBlocks, GemmKernel, Offsets, Rhs};
-use tilewise_kernels::measure::{fma_latency, fma_peak, read_rate, sweep, turns, working_sets};
+use tilewise_kernels::measure::{evict, fma_latency, fma_peak, read_rate, sweep, turns, working_sets};
 use tilewise_kernels::movement::{Reorder, choose_reorder};
 use tilewise_kernels::{Conv2d, Cpu, Ctx, DepthwisePointwise, Epilogue, MAX_LANES, Pads, Pool};
 use tilewise_tensor::{AlignedBuffer, Tensor, View};
 
-use super::cost::{Level, cold, last_level};
+use super::cost::{Level, cold};
 use super::search::Measure;
 use super::{Choice, Machine, Problem};
 use crate::{Arena, Plan, PlanError, RunError};
@@ -28,16 +28,13 @@ const FEWEST_TURNS: usize = 3;
 const HOPELESS: f64 = 1.15;
 
 /// Time for each candidate of a problem.
-const EACH: Duration = Duration::from_millis(10);
+const EACH: Duration = Duration::from_millis(7);
 
 /// Input channels of the two convolutions that [`tile_peak`] compares; the weights of both stay in L1 with room to spare.
 const TILE_DEPTHS: [usize; 2] = [64, 192];
 
 /// Runs of each, of some 10 to 40 microseconds.
 const TILE_RUNS: usize = 500;
-
-/// Bytes that clear the caches at most: more would take longer to read than most layers to run.
-const LARGEST_SWEEP: usize = 64 << 20;
 
 /// The constants of a machine, in less than half a second.
 pub fn machine(cpu: &Cpu, pool: &Pool) -> Machine {
@@ -139,13 +136,16 @@ impl Bench {
         Bench { cpu: cpu.clone(), pool, x, w, bias, residual, y, scratch, sweep }
     }
 
-    /// Leaves the caches as a network's other layers do: the second level to others, the last one too where it would
-    /// not keep `weights` bytes until the next run, and then the first `x` values of the input just written.
-    fn settle(&mut self, weights: usize, x: usize) {
-        let (near, last) = (2 * self.cpu.l2.size * self.pool.threads(), 2 * last_level(&self.cpu));
-        let bytes = if cold(&self.cpu, weights) == Level::L3 { near } else { near + last };
-        let others = self.sweep.of(bytes.min(LARGEST_SWEEP) / size_of::<f32>());
-        sweep(self.cpu.tier, &self.pool, others);
+    /// Leaves the caches as a network's other layers do: the second level to others; `weights` values in memory, where the
+    /// last level would not keep them until the next run; then `scratch` values, which one step after the other uses, and
+    /// the `x` values of the input just written.
+    fn settle(&mut self, weights: usize, scratch: usize, x: usize) {
+        let others = 2 * self.cpu.l2.size * self.pool.threads();
+        sweep(self.cpu.tier, &self.pool, self.sweep.of(others / size_of::<f32>()));
+        if cold(&self.cpu, weights * size_of::<f32>()) == Level::Dram {
+            evict(self.w.of(weights));
+        }
+        sweep(self.cpu.tier, &self.pool, self.scratch.of(scratch));
         sweep(self.cpu.tier, &self.pool, self.x.of(x));
     }
 
@@ -164,8 +164,8 @@ impl Bench {
 
     fn conv(&mut self, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks) -> f64 {
         let ([x, y], w) = (images(p, kernel), (kernel.packed_len)(p));
-        self.settle(w * size_of::<f32>(), x);
         let scratch = (kernel.scratch_len)(p, blocks, self.cpu.cores);
+        self.settle(w, scratch, x);
         let args = ConvArgs {
             x: self.x.of(x),
             w: self.w.of(w),
@@ -183,8 +183,8 @@ impl Bench {
         // Whole cache lines, as in a plan.
         let [first, second] = [(kernel.depthwise.packed_len)(dw), (kernel.pointwise.packed_len)(pw)]
             .map(|len| len.next_multiple_of(MAX_LANES));
-        self.settle((first + second) * size_of::<f32>(), x);
         let scratch = (kernel.scratch_len)(p, blocks, self.cpu.cores);
+        self.settle(first + second, scratch, x);
         let biases = [bias(&dw.epilogue, dw.oc), bias(&pw.epilogue, pw.oc)];
         let (w, b) = (&*self.w.of(first + second), &*self.bias.of(biases[0] + biases[1]));
         let args = FusedArgs {
@@ -207,8 +207,8 @@ impl Bench {
     ) -> f64 {
         let [a, c] = [p.m * p.k, p.m * p.n].map(|len| len * batch.len());
         let b = if packed { (kernel.packed_b_len)(p) } else { p.k * p.n * batch.len() };
-        self.settle(b * size_of::<f32>(), a);
         let scratch = (kernel.scratch_len)(p, blocks, packed, self.cpu.cores);
+        self.settle(b, scratch, a);
         let b = &*self.w.of(b);
         let args = GemmArgs {
             a: self.x.of(a),
@@ -254,10 +254,10 @@ impl Measure for Bench {
         let (planar, blocked) = (p.n * p.c * p.pixels, p.blocked_len(self.cpu.tier.lanes()));
         let mut ways = [f64::INFINITY; 2];
         for _ in 0..TURNS {
-            self.settle(0, blocked);
+            self.settle(0, 0, blocked);
             let ctx = Ctx { pool: &self.pool, scratch: &mut [] };
             let there = timed(|| (kernel.to_blocked)(p, self.x.of(planar), self.y.of(blocked), ctx));
-            self.settle(0, blocked);
+            self.settle(0, 0, blocked);
             let ctx = Ctx { pool: &self.pool, scratch: &mut [] };
             let back = timed(|| (kernel.to_planar)(p, self.x.of(blocked), self.y.of(planar), ctx));
             ways = [ways[0].min(there), ways[1].min(back)];

@@ -101,7 +101,8 @@ impl<S: Stage> Order<S> {
         Ok(Order::of(&all))
     }
 
-    fn of(stages: &[S]) -> Self {
+    /// The order of stages that are known to be legal and complete.
+    pub(crate) fn of(stages: &[S]) -> Self {
         let filled = std::array::from_fn(|i| stages.get(i).copied().unwrap_or(S::DEFAULT[0]));
         Order { stages: filled, len: stages.len() }
     }

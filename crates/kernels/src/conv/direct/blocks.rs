@@ -1,7 +1,9 @@
 //! Loop blocks of the direct kernels: what stays in which cache, and how work is cut for the cores.
 
+use super::nest::ConvStage;
 use super::strip::Input;
 use crate::conv::ConvBlocks;
+use crate::nest::Order;
 use crate::{Conv2d, Cpu};
 
 /// Bytes of an f32.
@@ -13,14 +15,12 @@ const DISPATCH: u64 = 4000;
 /// Blocks for tiles of `pixels` pixels by `width` output channels in vectors of `lanes`, over input pixels of `x_lanes`
 /// elements.
 ///
-/// The input channels are those of a [`pass`]; the input of a strip of `rows` fills at most half of L2, so that it stays
-/// while the weights pass. Where the cores are not evenly busy, strips become shorter or output channels are shared out,
-/// whichever costs less.
+/// The input channels are those of a [`pass`]. The strips are those of [`strips`]. Where the cores are not evenly busy, strips
+/// become shorter or output channels are shared out, whichever costs less.
 pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [pixels, width]: [usize; 2], lanes: usize) -> ConvBlocks {
-    let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
+    let ocg = p.oc / p.groups;
     let ic = pass(p, cpu, x_lanes, [pixels, width]);
-    let row_bytes = icg * p.iw * p.stride[0] * F32;
-    let most = (cpu.l2.size / 2 / row_bytes).saturating_sub(p.reach()[0] - 1).max(1);
+    let (most, order) = strips(p, cpu, ic);
     let fewest = p.oh().div_ceil(most);
     let input = Input::new(p, x_lanes);
     let mut best = (u64::MAX, ConvBlocks::default());
@@ -33,11 +33,31 @@ pub(super) fn blocks(p: &Conv2d, cpu: &Cpu, x_lanes: usize, [pixels, width]: [us
             let start = if tasks > 1 { DISPATCH } else { 0 };
             let time = start + rounds * task_cost(p, &input, rows, oc.min(ocg), lanes);
             if time < best.0 {
-                best = (time, ConvBlocks { rows, oc, ic, ..ConvBlocks::default() });
+                best = (time, ConvBlocks { rows, oc, ic, order });
             }
         }
     }
     best.1
+}
+
+/// The most output rows of a strip, and the order of the loops.
+///
+/// By default all input of a strip fills at most half of L2, so that it stays while the weights pass. A deep image is cut
+/// into many such strips, each of which reads all weights again. Where these do not stay in L2, input channels go
+/// outermost if that makes fewer strips: then a pass of the input and the sums fill that half.
+fn strips(p: &Conv2d, cpu: &Cpu, ic: usize) -> (usize, Order<ConvStage>) {
+    let (icg, ocg, near) = (p.ic / p.groups, p.oc / p.groups, cpu.l2.size / 2);
+    let row = |channels: usize| channels * p.iw * p.stride[0] * F32;
+    let most = |row: usize, beside: usize| (near / row).saturating_sub(beside).clamp(1, p.oh());
+    let whole = most(row(icg), p.reach()[0] - 1);
+    let passes = most(row(ic) + ocg * p.ow() * F32, (p.reach()[0] - 1).min(1));
+    let is_again = p.oh().div_ceil(passes) < p.oh().div_ceil(whole) && icg * ocg * p.kh * p.kw * F32 > near;
+    match is_again {
+        true => {
+            (passes, Order::of(&[ConvStage::Ic, ConvStage::PackX, ConvStage::Oc, ConvStage::Row, ConvStage::Pixel]))
+        }
+        false => (whole, Order::default()),
+    }
 }
 
 /// Input channels that a block of output channels takes at a time: their weights stay in L1 while the pixels of a strip

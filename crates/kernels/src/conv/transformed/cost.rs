@@ -165,13 +165,13 @@ impl Method {
         };
         let first = first_rate(cpu, self.weights(p, p.oc / p.groups));
         let weight = match () {
-            () if again && weights + values <= near(cpu) => Weight::new(from(L2)),
-            () if again && self.stays(p, cpu) => Weight::again(from(cpu.read_rates.l3)),
+            () if again && weights + values <= near(cpu) => from(L2) * AWAITED,
+            () if again && self.stays(p, cpu) => from(cpu.read_rates.l3) * AWAITED_AGAIN,
             // Once, or from memory each time. Prefetchers follow a stream of one vector a step less well than a wider one: on
             // Zen 4 a whole layer whose weights are read once took a quarter more time on AVX-512, and two fifths more on
             // AVX2; on Granite Rapids half more where they are read from memory twice.
-            () if width == self.lanes => Weight::new(from(first) * 3 / 2),
-            () => Weight::new(from(first)),
+            () if width == self.lanes => from(first) * AWAITED * 3 / 2,
+            () => from(first) * AWAITED,
         };
         self.positions * self.products(cpu, [squares, icg, oc], value, weight)
             + squares * self.transforms(p, cpu, [ics, ocs], value)
@@ -184,15 +184,12 @@ impl Method {
         let (ics, ocs) = (p.ic.div_ceil(lanes), p.oc.div_ceil(lanes));
         let from = |rate: usize| (lanes * F32).div_ceil(rate);
         let position = squares * (ics + ocs) * lanes * F32;
-        let far = from(if position * self.positions <= cpu.l3.size.min(2 * cpu.l3_share()) {
-            cpu.read_rates.l3
-        } else {
-            cpu.read_rates.memory
-        });
+        let stays = position * self.positions <= cpu.l3.size / 4;
+        let far = from(if stays { cpu.read_rates.l3 } else { cpu.read_rates.memory });
         let value = if position <= near(cpu) { from(L2) } else { far };
         let weight = match again && self.stays(p, cpu) {
-            true => Weight::again(from(cpu.read_rates.l3)),
-            false => Weight::new(from(first_rate(cpu, self.weights(p, p.oc)))),
+            true => from(cpu.read_rates.l3) * AWAITED_AGAIN,
+            false => from(first_rate(cpu, self.weights(p, p.oc))) * AWAITED,
         };
         let rounds = (self.positions * p.oc.div_ceil(oc)).div_ceil(cores);
         // The first tiles of a position bring its values.
@@ -200,25 +197,22 @@ impl Method {
         rounds * products + squares * self.transforms(p, cpu, [ics.div_ceil(cores), ocs.div_ceil(cores)], far)
     }
 
-    /// Cycles of the products of one position: `value` and `weight` are what a vector of them costs to read.
-    fn products(&self, cpu: &Cpu, [squares, icg, oc]: [usize; 3], value: usize, weight: Weight) -> usize {
+    /// Cycles of the products of one position: `value` is what a vector of them costs to read, `weight` what one costs to wait
+    /// for, in sixteenths.
+    fn products(&self, cpu: &Cpu, [squares, icg, oc]: [usize; 3], value: usize, weight: usize) -> usize {
         let ([most, width], lanes) = (self.tile, self.lanes);
-        // Values are read behind the sums, but for about an eighth; a quarter, where a position's values, which every block
-        // of output channels reads, do not stay in L1.
-        let hidden = if squares * icg * F32 <= cpu.l1d.size / 2 { 8 } else { 4 };
+        // Values are read behind the sums, but for a sixteenth; an eighth where a position's values, which every
+        // block of output channels reads, do not stay in L1.
+        let hidden = if squares * icg * F32 <= cpu.l1d.size / 2 { 16 } else { 8 };
         // One position and block of output channels: the first of its tiles brings the weights.
         let block = |vectors: usize| {
             let count = squares.div_ceil(most);
             let each = squares.div_ceil(count);
-            // Tiles whose operands stand on other pages each time reach seven eighths of what direct ones do.
-            let sums = icg * choose::step(cpu, each, vectors) * 8 / 7;
+            let sums = choose::steps(cpu, icg, each, vectors);
             let values = each * icg.div_ceil(lanes) * value;
-            let time = |weights: [usize; 2]| (values + weights[0]).max(sums + values / hidden + weights[1]);
             // Beginning and storing the sums, which go to other pages than those of the tile before.
-            let edges = count * 60 + 2 * squares * vectors;
-            time([weight.read, weight.awaited].map(|each| icg * vectors * each / 4))
-                + (count - 1) * time([0; 2])
-                + edges
+            let edges = count * 90 + 2 * squares * vectors;
+            count * (sums + values / hidden) + icg * vectors * weight / 16 + edges
         };
         let rest = oc % width;
         oc / width * block(width / lanes) + if rest == 0 { 0 } else { block(rest.div_ceil(lanes)) }
@@ -228,35 +222,21 @@ impl Method {
     fn transforms(&self, p: &Conv2d, cpu: &Cpu, [ics, ocs]: [usize; 2], value: usize) -> usize {
         let [input, output] = (self.operations)(self.outputs(p)).map(|operations| {
             // The operations, and each value moved into and out of L1, which is too small for all of them.
-            operations / cpu.fma_per_cycle + self.positions * 3 * value
+            operations / cpu.fma_per_cycle + self.positions * 3 * value / 2
         });
         ics * input + ocs * output
     }
 }
 
-/// Quarter cycles for a vector of weights: to read it, and those of them that no multiply-adds cover.
-#[derive(Clone, Copy)]
-struct Weight {
-    read: usize,
-    awaited: usize,
-}
-
-impl Weight {
-    /// Weights that stream behind the sums, but for about a quarter.
-    fn new(cycles: usize) -> Self {
-        Weight { read: 4 * cycles, awaited: cycles }
-    }
-
-    /// Weights that squares read from L3 again and again: on Granite Rapids three quarters were waited for.
-    fn again(cycles: usize) -> Self {
-        Weight { read: 4 * cycles, awaited: 3 * cycles }
-    }
-}
+/// Sixteenths of the reading of weights that multiply-adds do not cover, and of that of weights which squares read from L3
+/// again and again: what fits the 3 x 3 layers of seven networks best on Granite Rapids.
+const AWAITED: usize = 12;
+const AWAITED_AGAIN: usize = 15;
 
 /// Bytes a cycle of the first reading of weights in a run. A network has many layers: until its next run, L3 keeps a
 /// small one's weights only.
 fn first_rate(cpu: &Cpu, bytes: usize) -> usize {
-    if bytes <= cpu.l3_share() / 8 { cpu.read_rates.l3 } else { cpu.read_rates.memory }
+    if bytes <= cpu.l3_share() / 16 { cpu.read_rates.l3 } else { cpu.read_rates.memory }
 }
 
 /// Cycles by which reading a kernel's weights lengthens a run, most of it being hidden behind the multiply-adds.

@@ -23,7 +23,7 @@ use crate::catalog::KernelId;
 use crate::{Avx2, Avx512, Isa, Scalar};
 
 /// `rows! { fused: op transform, ..; nonfused: op transform, .. }`: for each fused transform a row of every register tile,
-/// the widest pixel tile first; for the others one of each tier. And the method by the first part of the kernel names: m,
+/// the widest pixel tile first; for the others the two that read least, and one of each other tier. And the method by the first part of the kernel names: m,
 /// and r where that is not 3, or rows and columns of the kernel where it is a line.
 macro_rules! rows {
     (
@@ -33,7 +33,7 @@ macro_rules! rows {
         const METHODS: &[(&str, fn([usize; 2], usize) -> Method)] =
             &[$(($op, Method::fused::<$transform>),)* $(($staged, Method::nonfused::<$of>)),*];
 
-        const COUNT: usize = 7 * [$($op),*].len() + 3 * [$($staged),*].len();
+        const COUNT: usize = 7 * [$($op),*].len() + 4 * [$($staged),*].len();
 
         pub(super) static ROWS: [ConvKernel; COUNT] = [
             $(
@@ -47,6 +47,7 @@ macro_rules! rows {
             )*
             $(
                 nonfused::row::<Avx512, $of, 2>($staged, concat!($staged, "_f32_14x32_avx512")),
+                nonfused::row::<Avx512, $of, 3>($staged, concat!($staged, "_f32_9x48_avx512")),
                 nonfused::row::<Avx2, $of, 2>($staged, concat!($staged, "_f32_6x16_avx2")),
                 nonfused::row::<Scalar, $of, 2>($staged, concat!($staged, "_f32_4x8_scalar")),
             )*
