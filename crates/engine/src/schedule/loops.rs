@@ -168,10 +168,12 @@ fn transformed(nest: &mut Lines, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvB
         true => "position: 4 real frequencies, and 3 of each complex one".to_owned(),
         false => format!("position of {rows} x {cols}"),
     };
+    let deep = blocks.ic.clamp(1, icg);
     let multiply = |nest: &mut Lines| {
+        nest.each(icg.div_ceil(deep), format_args!("{deep} input channels of {icg}: sums go on from the scratch"));
         nest.each(strip.div_ceil(most), format_args!("{most} squares of {strip}"));
         nest.line(format_args!(
-            "for {icg} input channels: {most} x {columns} sums in registers, unrolled, {lanes} channels a vector"
+            "for {deep} input channels: {most} x {columns} sums in registers, unrolled, {lanes} channels a vector"
         ));
     };
     if square.fused {
@@ -253,7 +255,8 @@ mod tests {
         };
         let large = Conv2d { kh: 7, kw: 9, ..p };
         let line = Conv2d { kh: 1, kw: 7, ..p };
-        let cases: [(&str, &Conv2d, &[&str]); 4] = [
+        let wide = Conv2d { ic: 1024, ..p };
+        let cases: [(&str, &Conv2d, &[&str]); 5] = [
             (
                 "conv-direct_f32_14x32_avx512",
                 &p,
@@ -263,6 +266,11 @@ mod tests {
                 "conv-winograd4_f32_14x32_avx512",
                 &p,
                 &["196 squares of 4 x 4", "position of 6 x 6", "inputs of each square"],
+            ),
+            (
+                "conv-winograd6-nonfused_f32_14x32_avx512",
+                &wide,
+                &["inputs of each square into memory", "position of 8 x 8, in parallel", "sums go on from the scratch"],
             ),
             (
                 "conv-winograd4r1x7_f32_14x32_avx512",
@@ -279,7 +287,7 @@ mod tests {
         for (name, p, parts) in cases {
             let kernel = conv::candidates(p, &cpu).find(|kernel| kernel.id.name == name).unwrap();
             let text = super::conv(p, kernel, &(kernel.blocks)(p, &cpu), &cpu);
-            let common = ["conv n1 ic64", "14 x 32 sums", "store Relu(sum + bias)", "in parallel"];
+            let common = ["conv n1 ic", "14 x 32 sums", "store Relu(sum + bias)", "in parallel"];
             for part in common.iter().chain(parts) {
                 assert!(text.contains(part), "{name}: {part}: {text}");
             }

@@ -236,7 +236,7 @@ fn transformed(p: &Conv2d, (tile, squares, blocks): ([usize; 2], &Squares, &Conv
     let (strips, parts) = (all.div_ceil(each), ocg.div_ceil(oc));
     let mut work = Work::new(if squares.fused { p.groups * strips * parts } else { points * parts }, rate);
     let tasks = p.groups as f64 * all as f64 / each as f64;
-    work.tiles(cpu, tile, [each, ocg], [icg, 1], tasks * points as f64);
+    work.tiles(cpu, tile, [each, ocg], [icg, icg.div_ceil(blocks.ic.max(1))], tasks * points as f64);
 
     let [input, output] = squares.operations.map(|count| count as f64);
     let times = if squares.fused { parts } else { 1 };
