@@ -4,7 +4,7 @@ use tilewise_tensor::DType;
 
 use super::cost::Method;
 use super::grid::{Grid, Panel};
-use super::{Run, Transform, outputs, pack, packed_len, room_len};
+use super::{Run, Transform, outputs, pack, packed_len, room_len, tile};
 use crate::catalog::KernelId;
 use crate::conv::direct::{Tiles, whole_groups};
 use crate::conv::{ConvArgs, ConvBlocks, ConvKernel, Layout};
@@ -16,13 +16,12 @@ pub(in crate::conv) const fn row<I: Tiles, T: Transform, const NV: usize>(
     op: &'static str,
     name: &'static str,
 ) -> ConvKernel {
-    let tile = [I::BLOCKED[NV - 1].len(), NV * I::LANES];
     ConvKernel {
-        id: KernelId { name, op, dtype: DType::F32, tile, tier: I::TIER },
+        id: KernelId { name, op, dtype: DType::F32, tile: tile::<I, NV>(), tier: I::TIER },
         x: Layout::Nchwc,
         y: Layout::Nchwc,
         accepts: |p| T::accepts([p.kh, p.kw]) && p.stride == [1, 1] && whole_groups(p, I::LANES),
-        blocks: |p, cpu| Method::fused::<T>([I::BLOCKED[NV - 1].len(), NV * I::LANES], I::LANES).blocks(p, cpu),
+        blocks: |p, cpu| Method::fused::<T>(tile::<I, NV>(), I::LANES).blocks(p, cpu),
         packed_len: packed_len::<I, T>,
         pack: |p, w, packed| pack::pack::<I, T>(p, w, packed, NV * I::LANES),
         nest: None,

@@ -109,3 +109,31 @@ impl Panel {
         Panel { squares, pitch: (squares | 1) * lanes, vector: (((squares | 1) * positions) | 1) * lanes }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conv::tests::conv;
+
+    #[test]
+    fn every_output_is_in_one_square_wherever_the_walk_begins() {
+        for (dilation, kernel) in [([1, 1], [3, 3]), ([2, 3], [3, 3]), ([3, 2], [1, 3])] {
+            let p = Conv2d { n: 2, dilation, ..conv(4, [19, 23], 4, kernel) };
+            let size = [if kernel[0] == 1 { 1 } else { 4 }, 4];
+            let grid = Grid::new(&p, size);
+            let all: Vec<Place> = grid.places(0).take(grid.squares).collect();
+            let mut seen = vec![0; p.n * p.oh() * p.ow()];
+            for place in &all {
+                let outputs = (0..size[0]).flat_map(|i| (0..size[1]).map(move |j| (i, j)));
+                for (i, j) in outputs {
+                    let (y, x) = (place.y + i * grid.step[0], place.x + j * grid.step[1]);
+                    if y < p.oh() && x < p.ow() {
+                        seen[(place.n * p.oh() + y) * p.ow() + x] += 1;
+                    }
+                }
+            }
+            assert!(seen.iter().all(|&times| times == 1), "{dilation:?}: {seen:?}");
+            assert!((0..all.len()).all(|first| grid.places(first).next() == Some(all[first])), "{dilation:?}");
+        }
+    }
+}

@@ -71,6 +71,11 @@ fn outputs<T: Transform>(p: &Conv2d) -> [usize; 2] {
     [T::INPUTS[0] + 1 - p.kh, T::INPUTS[1] + 1 - p.kw]
 }
 
+/// The register tile of `NV` vectors: squares, output channels.
+const fn tile<I: Tiles, const NV: usize>() -> [usize; 2] {
+    [I::BLOCKED[NV - 1].len(), NV * I::LANES]
+}
+
 /// Values of scratch for one square's padded input and the transforms of a square.
 const fn room_len<I: Isa, T: Transform>() -> usize {
     ((T::INPUTS[0] * T::INPUTS[1] + T::ROOM) * I::LANES).next_multiple_of(16)

@@ -5,7 +5,7 @@
 
 use super::cost::Method;
 use super::grid::{Grid, Panel};
-use super::{Run, Transform, fused, outputs, room_len};
+use super::{Run, Transform, fused, outputs, room_len, tile};
 use crate::Conv2d;
 use crate::conv::direct::Tiles;
 use crate::conv::{ConvArgs, ConvBlocks, ConvKernel};
@@ -19,7 +19,7 @@ pub(in crate::conv) const fn row<I: Tiles, T: Transform, const NV: usize>(
 ) -> ConvKernel {
     ConvKernel {
         accepts: |p| p.groups == 1 && T::accepts([p.kh, p.kw]) && p.stride == [1, 1],
-        blocks: |p, cpu| Method::nonfused::<T>([I::BLOCKED[NV - 1].len(), NV * I::LANES], I::LANES).blocks(p, cpu),
+        blocks: |p, cpu| Method::nonfused::<T>(tile::<I, NV>(), I::LANES).blocks(p, cpu),
         scratch_len: |p, blocks, threads| {
             let Scratch { v, m, .. } = Scratch::new::<I, T>(p, blocks);
             v + m + threads * room_len::<I, T>()
