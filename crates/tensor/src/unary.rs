@@ -84,8 +84,8 @@ functions! {
     HardSwish |x| x * limit(x / 6.0 + 0.5, 0.0, 1.0);
     /// tanh(x)
     Tanh |x| x.tanh();
-    /// x (1 + erf(x / sqrt 2)) / 2
-    Gelu |x| 0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2));
+    /// x (1 + erf(x / sqrt 2)) / 2, of which nothing is left far below zero
+    Gelu |x| 0.5 * x.max(-40.0) * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2));
     /// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
     GeluTanh |x| 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh());
     /// erf(x)

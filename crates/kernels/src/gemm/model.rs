@@ -10,11 +10,14 @@ use crate::nest::Order;
 
 const F32: usize = size_of::<f32>();
 
-/// Blocks are not less deep than this, even where L1 then keeps only a part of the larger panel. Entering a tile,
-/// and loading and storing its part of C, costs some 150 cycles a block: 2.5 % of 256 steps of 24 sums at one a
-/// cycle, but 7 % of the 96 steps that fill 32 KiB beside a 6x64 tile, while the panels stream from L2 unnoticed.
-/// Measured on Zen 4, 49x512x4608 with packed B, 6x64 tile: 82 GFLOP/s with 96, 95 with 256.
+/// Blocks are not less deep than this, even where L1 then keeps only a part of the larger panel, as long as L2 gives
+/// it with ease: entering a tile, and loading and storing its part of C, costs time a block. Measured on Zen 4, which
+/// takes 10.7 bytes of B a cycle, 49x512x4608 with packed B, 6x64 tile: 82 GFLOP/s with 96, 95 with 256.
 const SHALLOWEST: usize = 256;
+
+/// Bytes of B a cycle that L2 gives with ease. Measured on Granite Rapids, whose 6x64 tile takes 21, 197x192x768 with
+/// packed B from L3: 176 GFLOP/s with 256 of the depth, 195 with 96, which L1 keeps.
+const EASE: usize = 12;
 
 /// Blocks for a register tile of `mr x nr`, as large as the caches allow.
 ///
@@ -28,7 +31,9 @@ const SHALLOWEST: usize = 256;
 pub(crate) fn blocks(cpu: &Cpu, mr: usize, nr: usize) -> GemmBlocks {
     let (large, small) = (mr.max(nr), mr.min(nr));
     let resident = ((cpu.l1d.ways - 1) * large / (large + small)).max(1);
-    let kc = (resident * cpu.l1d.way() / (large * F32)).max(SHALLOWEST);
+    let kept = resident * cpu.l1d.way() / (large * F32);
+    let bytes_a_cycle = F32 * cpu.tier.lanes() * cpu.fma_per_cycle / mr;
+    let kc = if bytes_a_cycle > EASE { kept } else { kept.max(SHALLOWEST) };
     let depth = kc * F32;
 
     let panel_of_b = (nr * depth).div_ceil(cpu.l2.way());

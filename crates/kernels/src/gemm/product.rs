@@ -59,6 +59,11 @@ pub(crate) struct Product<'a> {
 /// f32 of a cache line.
 pub(crate) const LINE: usize = 16;
 
+/// Part `number` of `parts` of almost the same length.
+pub(crate) fn share<T>(all: &[T], number: usize, parts: usize) -> &[T] {
+    &all[number * all.len() / parts..(number + 1) * all.len() / parts]
+}
+
 /// Computes `count` products of one frame, `product(i)` each, on all threads of the pool. The scratch holds
 /// [`Frame::scratch_len`] values for each of them.
 pub(crate) fn products<'a, T: Tile>(
@@ -133,12 +138,15 @@ impl<T: Tile> Body<GemmStage> for Sums<'_, T> {
                 (false, _) => (None, None),
             };
             let b = self.panel_of_b(q, &ks);
+            let next = self.panel_ahead(q, &ks);
             for i in rows.clone() {
+                let ahead = share(next, i - rows.start, rows.len());
                 let rows = panel_rows(p.m, T::MR, i);
                 let tile = TileArgs {
                     a: self.panel_of_a(&rows, &ks),
                     a_pitch,
                     b,
+                    ahead,
                     k: ks.len(),
                     c: p.c,
                     at: p.at + rows.start * p.n + cols.start,
@@ -206,5 +214,15 @@ impl<T: Tile> Sums<'_, T> {
             }
             Columns::Pack(_) => &self.b[(q - self.first_panel) * ks.len() * T::NR..],
         }
+    }
+
+    /// What is used of a packed B after panel `q` over the depth `ks`: the panel beside it, or the first one further
+    /// down.
+    fn panel_ahead(&self, q: usize, ks: &Range<usize>) -> &[f32] {
+        let Columns::Packed(_) = self.p.b else { return &[] };
+        let (q, ks) =
+            if (q + 1) * T::NR < self.p.n { (q + 1, ks.clone()) } else { (0, ks.end..self.p.k.min(ks.end + ks.len())) };
+        let width = panel_width::<T>(T::NR.min(self.p.n - q * T::NR));
+        &self.panel_of_b(q, &ks)[..ks.len() * width]
     }
 }

@@ -1,6 +1,7 @@
 //! Register tiles: one generic function, and the shapes it is compiled in.
 
 use super::finish::{Bias, Finish};
+use super::product::LINE;
 use crate::{Avx2, Avx512, Isa, MAX_LANES, Scalar, Shards, SimdOp};
 
 /// What a register tile is given: `C[height, cols] (+)= A[height, k] B[k, cols]`.
@@ -12,6 +13,8 @@ pub(crate) struct TileArgs<'a> {
     pub a_pitch: usize,
     /// A panel of B: `k` rows of whole vectors.
     pub b: &'a [f32],
+    /// What of the next panel of B is asked for meanwhile.
+    pub ahead: &'a [f32],
     /// Depth of the panels.
     pub k: usize,
     /// Where C stands.
@@ -165,7 +168,13 @@ fn accumulate<I: Isa, const IN_PLACE: bool, const MR: usize, const NV: usize>(
     let b = &t.b[..t.k * nr];
     let [row, step] = if IN_PLACE { [t.a_pitch, 1] } else { [1, MR] };
     assert!(t.k == 0 || (MR - 1) * row + (t.k - 1) * step < t.a.len(), "A is complete");
+    let lines = t.ahead.len().div_ceil(LINE * t.k.max(1));
+    let mut ahead = 0;
     for p in 0..t.k {
+        for _ in 0..lines {
+            isa.prefetch_far(t.ahead, ahead);
+            ahead += LINE;
+        }
         let mut right = [isa.zero(); NV];
         for (v, right) in right.iter_mut().enumerate() {
             // SAFETY: p < k and v < NV, and `b` holds k rows of NV vectors.

@@ -3,7 +3,7 @@
 use crate::catalog::KernelId;
 use crate::math::{exp, ln};
 use crate::rows::tiered;
-use crate::{Ctx, Isa, Shards, SimdOp, Tier};
+use crate::{Ctx, Isa, MAX_LANES, Shards, SimdOp, Tier};
 
 /// `exp(x) / sum(exp(x))` along the middle of `(outer, len, inner)`, without overflow.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -73,27 +73,29 @@ impl SimdOp for Rows<'_> {
         let Rows { p, x, y } = self;
         for (x, y) in x.chunks_exact(p.len).zip(y.chunks_exact_mut(p.len)) {
             let largest = isa.splat(largest(isa, x));
-            let mut sum = 0.0;
-            let mut lanes = isa.zero();
-            for (x, y) in x.chunks(I::LANES).zip(y.chunks_mut(I::LANES)) {
-                let e = exp(isa, isa.sub(isa.load_part(x), largest));
-                isa.store_part(y, e);
-                if y.len() == I::LANES {
-                    lanes = isa.add(lanes, e);
-                } else {
-                    sum = y.iter().sum();
+            let mut sum = isa.zero();
+            let (whole, part) = x.split_at(x.len() - x.len() % I::LANES);
+            let (y_whole, y_part) = y.split_at_mut(whole.len());
+            for (x, y) in whole.chunks_exact(I::LANES).zip(y_whole.chunks_exact_mut(I::LANES)) {
+                let e = exp(isa, isa.sub(isa.load(x), largest));
+                isa.store(y, e);
+                sum = isa.add(sum, e);
+            }
+            let e = exp(isa, isa.sub(isa.load_part(part), largest));
+            let is_there = isa.lt(isa.zero(), isa.load_part(&[1.0; MAX_LANES][..part.len()]));
+            let sum = isa.splat(isa.sum(isa.add(sum, isa.select(is_there, e, isa.zero()))));
+            if p.log {
+                let offset = ln(isa, sum);
+                for (x, y) in x.chunks(I::LANES).zip(y.chunks_mut(I::LANES)) {
+                    isa.store_part(y, isa.sub(isa.sub(isa.load_part(x), largest), offset));
                 }
+                continue;
             }
-            let sum = isa.splat(isa.sum(lanes) + sum);
-            let (factor, offset) = (isa.div(isa.splat(1.0), sum), ln(isa, sum));
-            for (x, y) in x.chunks(I::LANES).zip(y.chunks_mut(I::LANES)) {
-                let v = if p.log {
-                    isa.sub(isa.sub(isa.load_part(x), largest), offset)
-                } else {
-                    isa.mul(isa.load_part(y), factor)
-                };
-                isa.store_part(y, v);
+            let factor = isa.div(isa.splat(1.0), sum);
+            for y in y_whole.chunks_exact_mut(I::LANES) {
+                isa.store(y, isa.mul(isa.load(y), factor));
             }
+            isa.store_part(y_part, isa.mul(e, factor));
         }
     }
 }

@@ -163,11 +163,6 @@ fn run<I: Tiles, F: Family, const NV: usize>(
     });
 }
 
-/// Part `number` of `parts` of almost the same length.
-pub(super) fn share<T>(all: &[T], number: usize, parts: usize) -> &[T] {
-    &all[number * all.len() / parts..(number + 1) * all.len() / parts]
-}
-
 /// Cuts `len` pixels into as few tiles of at most `most` as there can be, of almost the same width, as (first, width):
 /// a narrow rest would leave the multiply-adds waiting for each other.
 pub(super) fn cut(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {

@@ -6,10 +6,11 @@ use super::nest::ConvStage::{self, Ic, Oc, PackX, Pixel, Row};
 use super::nest::nest;
 use super::strip::{Input, Strip};
 use super::tile::{Tile, TileFn, Tiles};
-use super::{Family, cut, packed_len, pixel_lanes, share, tiles};
+use super::{Family, cut, packed_len, pixel_lanes, tiles};
 use crate::Conv2d;
 use crate::conv::epilogue::Finish;
 use crate::conv::{ConvArgs, ConvBlocks, Planes};
+use crate::gemm::product::share;
 use crate::nest::{Body, Cell, Nest};
 use crate::parallel::Shards;
 

@@ -30,9 +30,10 @@ pub(super) use self::input::{Square, Values};
 use self::output::Output;
 pub(super) use self::output::{Products, Target};
 pub(super) use self::pack::{Filter, add_scaled};
-use super::direct::{Taps, Tile, Tiles, cut, share};
+use super::direct::{Taps, Tile, Tiles, cut};
 use super::epilogue::Finish;
 use super::{ConvArgs, ConvBlocks};
+use crate::gemm::product::share;
 use crate::parallel::Shards;
 use crate::{Conv2d, Isa};
 
