@@ -3,7 +3,10 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::slice;
 use std::sync::Arc;
+
+use memmap2::MmapRaw;
 
 /// Alignment of every buffer, in bytes: one cache line, and one 512-bit vector. A line-crossing vector load halves
 /// the L1 rate.
@@ -21,22 +24,33 @@ pub struct AlignedBuffer {
 
 enum Memory {
     Heap(Vec<Line>),
-    /// Pages of its own, in large ones where the system has them: weights that stream from memory then miss the
-    /// translation cache once in 2 MiB instead of once in 4 KiB, and are filled in with as many fewer faults.
-    Pages(memmap2::MmapMut),
+    /// A part of pages of its own, in large ones where the system has them: what streams from memory then misses the
+    /// translation cache once in 2 MiB instead of once in 4 KiB, and is filled in with as many fewer faults.
+    Pages {
+        pages: Arc<MmapRaw>,
+        at: usize,
+    },
 }
 
-/// Buffers from this length on get pages of their own: two large pages.
-const PAGES_FROM: usize = 4 << 20;
+/// Buffers from this length on get pages of their own: half a large page.
+const PAGES_FROM: usize = LARGE_PAGE / 2;
+
+/// The large page of x86-64, in bytes.
+const LARGE_PAGE: usize = 2 << 20;
+
+/// Zeroed pages for `len` bytes, large ones where the system has them.
+fn pages(len: usize) -> Option<MmapRaw> {
+    let pages = memmap2::MmapMut::map_anon(len.checked_next_multiple_of(LARGE_PAGE)?).ok()?;
+    // Without large pages the small ones serve.
+    let _no_large_pages = pages.advise(memmap2::Advice::HugePage);
+    Some(pages.into())
+}
 
 impl AlignedBuffer {
     /// A zeroed buffer of `len` bytes, or `None` when the memory is not to be had.
     pub fn try_zeroed(len: usize) -> Option<Self> {
         let memory = if len >= PAGES_FROM {
-            let pages = memmap2::MmapMut::map_anon(len).ok()?;
-            // Without large pages the small ones serve.
-            let _no_large_pages = pages.advise(memmap2::Advice::HugePage);
-            Memory::Pages(pages)
+            Memory::Pages { pages: Arc::new(pages(len)?), at: 0 }
         } else {
             Memory::Heap(bytemuck::allocation::try_zeroed_vec(len.div_ceil(ALIGN)).ok()?)
         };
@@ -65,7 +79,8 @@ impl AlignedBuffer {
     pub fn bytes(&self) -> &[u8] {
         match &self.memory {
             Memory::Heap(lines) => &bytemuck::cast_slice(lines)[..self.len],
-            Memory::Pages(pages) => &pages[..self.len],
+            // SAFETY: `len` bytes from `at` on lie in the pages, and this buffer alone owns them.
+            Memory::Pages { pages, at } => unsafe { slice::from_raw_parts(pages.as_ptr().add(*at), self.len) },
         }
     }
 
@@ -73,7 +88,8 @@ impl AlignedBuffer {
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         match &mut self.memory {
             Memory::Heap(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.len],
-            Memory::Pages(pages) => &mut pages[..self.len],
+            // SAFETY: as above; and this buffer is borrowed to be written.
+            Memory::Pages { pages, at } => unsafe { slice::from_raw_parts_mut(pages.as_mut_ptr().add(*at), self.len) },
         }
     }
 
@@ -87,6 +103,39 @@ impl AlignedBuffer {
     pub fn as_mut_slice<T: bytemuck::Pod>(&mut self) -> &mut [T] {
         let whole = self.len / size_of::<T>() * size_of::<T>();
         bytemuck::cast_slice_mut(&mut self.bytes_mut()[..whole])
+    }
+}
+
+/// Room that small buffers of one life are cut from, in large pages: the weights of a model, whose pages would else be
+/// small ones. The pages are given back with the last buffer of them.
+#[derive(Default)]
+pub struct Slab {
+    pages: Option<Arc<MmapRaw>>,
+    used: usize,
+}
+
+/// What a slab asks the system for at a time. What is not touched of it takes no memory.
+const SLAB: usize = 16 * LARGE_PAGE;
+
+impl Slab {
+    /// A zeroed buffer of `len` bytes.
+    ///
+    /// # Panics
+    /// When the memory is not to be had.
+    pub fn zeroed(&mut self, len: usize) -> AlignedBuffer {
+        let taken = len.next_multiple_of(ALIGN);
+        if taken > SLAB / 4 {
+            return AlignedBuffer::zeroed(len);
+        }
+        let fresh = || (pages(SLAB).map(Arc::new), 0);
+        let (room, at) = match self.pages.take() {
+            Some(room) if self.used + taken <= SLAB => (Some(room), self.used),
+            _ => fresh(),
+        };
+        let Some(room) = room else { return AlignedBuffer::zeroed(len) };
+        self.used = at + taken;
+        self.pages = Some(Arc::clone(&room));
+        AlignedBuffer { memory: Memory::Pages { pages: room, at }, len }
     }
 }
 
@@ -206,6 +255,21 @@ mod tests {
             assert_eq!(buffer.as_slice::<f32>()[last], 1.0);
         }
         assert!(AlignedBuffer::try_zeroed(usize::MAX - 64).is_none());
+    }
+
+    #[test]
+    fn buffers_of_a_slab_are_apart() {
+        let mut slab = Slab::default();
+        let lens = [100, 0, 5 << 20, 64, 7 << 20, 8 << 20, 6 << 20, 5 << 20, 9 << 20, 3];
+        let mut buffers: Vec<AlignedBuffer> = lens.iter().map(|&len| slab.zeroed(len)).collect();
+        drop(slab);
+        for (i, buffer) in buffers.iter_mut().enumerate() {
+            assert!(buffer.bytes().as_ptr().addr().is_multiple_of(ALIGN) && buffer.bytes().iter().all(|&b| b == 0));
+            buffer.bytes_mut().fill(i as u8 + 1);
+        }
+        for (i, (buffer, len)) in buffers.iter().zip(lens).enumerate() {
+            assert!(buffer.len() == len && buffer.bytes().iter().all(|&b| b == i as u8 + 1));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod shape;
 mod tensor;
 mod unary;
 
-pub use buffer::{ALIGN, AlignedBuffer, Bytes};
+pub use buffer::{ALIGN, AlignedBuffer, Bytes, Slab};
 pub use compare::{Difference, difference};
 pub use dtype::{DType, Element, UnknownDType};
 pub use half::{bf16, f16};

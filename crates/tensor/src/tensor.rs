@@ -166,8 +166,12 @@ impl Tensor {
         if let Ok(values) = bytemuck::try_cast_slice(bytes) {
             return Ok(values);
         }
-        staging.clear();
-        staging.extend(bytes.chunks_exact(size).map(bytemuck::pod_read_unaligned::<T>));
+        // Room that is there already is not cleared again.
+        if staging.len() < range.len() {
+            staging.resize(range.len(), bytemuck::Zeroable::zeroed());
+        }
+        let staging = &mut staging[..range.len()];
+        bytemuck::cast_slice_mut(staging).copy_from_slice(bytes);
         Ok(staging)
     }
 

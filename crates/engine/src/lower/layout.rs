@@ -9,7 +9,7 @@ use tilewise_tensor::{AlignedBuffer, TensorError, numel};
 
 use super::{Lowering, Storage};
 use crate::PlanError;
-use crate::plan::{BufferId, Form};
+use crate::plan::{BufferId, Form, Room};
 
 /// How a value stands in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -147,9 +147,9 @@ impl Lowering<'_> {
     /// A constant as it is read from memory in a layout.
     fn constant(&mut self, id: ValueId, layout: Layout) -> Result<BufferId, PlanError> {
         match layout {
-            Layout::Plain => self.packed_with(id, Form { name: "plain", sizes: Vec::new() }, |constant, _| {
+            Layout::Plain => self.packed_with(id, Form { name: "plain", sizes: Vec::new() }, |constant, room| {
                 let tensor = constant.tensor()?;
-                let mut buffer = AlignedBuffer::zeroed(tensor.bytes().len());
+                let mut buffer = room.slab.zeroed(tensor.bytes().len());
                 buffer.bytes_mut().copy_from_slice(tensor.bytes());
                 Ok(buffer)
             }),
@@ -184,8 +184,8 @@ impl Lowering<'_> {
         step: usize,
         mut pack: impl FnMut(Range<usize>, &[f32], &mut [f32]),
     ) -> Result<BufferId, PlanError> {
-        self.packed_with(id, form, |constant, staging| {
-            let mut buffer = AlignedBuffer::zeroed(len * size_of::<f32>());
+        self.packed_with(id, form, |constant, Room { staging, slab }| {
+            let mut buffer = slab.zeroed(len * size_of::<f32>());
             let rows = constant.stored().shape().first().copied().unwrap_or(1);
             let step = step.clamp(1, rows.max(1));
             for first in (0..rows).step_by(step) {
@@ -200,7 +200,7 @@ impl Lowering<'_> {
         &mut self,
         id: ValueId,
         form: Form,
-        pack: impl FnOnce(&Constant, &mut Vec<f32>) -> Result<AlignedBuffer, TensorError>,
+        pack: impl FnOnce(&Constant, &mut Room) -> Result<AlignedBuffer, TensorError>,
     ) -> Result<BufferId, PlanError> {
         let Some(constant) = self.graph.constant(id) else { return Ok(BufferId::NONE) };
         let buffer = self.weights.get(constant, form, pack)?;

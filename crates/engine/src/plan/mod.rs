@@ -21,8 +21,8 @@ use crate::{PlanError, RunError, Schedule};
 
 pub use operand::{Operand, Role};
 pub(crate) use order::{ByRows, Part, Turn};
-pub(crate) use weights::Form;
 pub use weights::Weights;
+pub(crate) use weights::{Form, Room};
 
 /// Names a buffer of a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

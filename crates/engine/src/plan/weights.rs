@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tilewise_graph::Constant;
-use tilewise_tensor::{AlignedBuffer, TensorError};
+use tilewise_tensor::{AlignedBuffer, Slab, TensorError};
 
 /// How a constant is packed: everything beside the constant itself that decides the packed bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -37,9 +37,17 @@ pub struct Weights {
 #[derive(Default)]
 struct State {
     packed: HashMap<Key, Packed>,
-    /// Where weights go that cannot be packed from where they stand. One room for all of them: to ask the system for
-    /// new memory for each would take longer than the packing.
-    staging: Vec<f32>,
+    room: Room,
+}
+
+/// Memory for packing, the same for all weights: to ask the system for new memory for each would take longer than the
+/// packing.
+#[derive(Default)]
+pub(crate) struct Room {
+    /// Where weights go that cannot be packed from where they stand.
+    pub(crate) staging: Vec<f32>,
+    /// Where packed weights go.
+    pub(crate) slab: Slab,
 }
 
 struct Packed {
@@ -54,13 +62,13 @@ impl Weights {
         Weights { unpacked: true, ..Weights::default() }
     }
 
-    /// The constant packed in a form; `pack` is called where it was not packed before, with room for values. The pages of a mapped file
-    /// that held the constant are let go.
+    /// The constant packed in a form; `pack` is called where it was not packed before, with room for values. The pages
+    /// of a mapped file that held the constant are let go.
     pub(crate) fn get(
         &self,
         constant: &Constant,
         form: Form,
-        pack: impl FnOnce(&Constant, &mut Vec<f32>) -> Result<AlignedBuffer, TensorError>,
+        pack: impl FnOnce(&Constant, &mut Room) -> Result<AlignedBuffer, TensorError>,
     ) -> Result<Arc<AlignedBuffer>, TensorError> {
         if self.unpacked {
             return Ok(Arc::new(AlignedBuffer::zeroed(0)));
@@ -72,11 +80,11 @@ impl Weights {
         let bytes = constant.stored().bytes();
         let key = Key { address: bytes.as_ptr().addr(), len: bytes.len(), scale, form };
         let mut state = self.lock();
-        let State { packed, staging } = &mut *state;
+        let State { packed, room } = &mut *state;
         if let Some(buffer) = packed.get(&key).and_then(|entry| entry.buffer.upgrade()) {
             return Ok(buffer);
         }
-        let buffer = Arc::new(pack(constant, staging)?);
+        let buffer = Arc::new(pack(constant, room)?);
         bytes.release();
         packed.retain(|_, entry| entry.buffer.strong_count() > 0);
         packed.insert(key, Packed { buffer: Arc::downgrade(&buffer), _constant: constant.clone() });
@@ -85,7 +93,7 @@ impl Weights {
 
     /// Gives back the memory that packing took beside its results.
     pub(crate) fn finish(&self) {
-        self.lock().staging = Vec::new();
+        self.lock().room = Room::default();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
