@@ -92,13 +92,11 @@ impl Constant {
         match self {
             Constant::Dense(tensor) => tensor.part(elements, staging),
             Constant::Scaled { base, scale } => {
-                let mut copy = Vec::new();
-                let values = base.part(elements, &mut copy)?;
-                staging.clear();
-                let factors = scale[rows].iter();
-                staging
-                    .extend(values.chunks(row.max(1)).zip(factors).flat_map(|(row, f)| row.iter().map(move |x| x * f)));
-                Ok(staging)
+                let values = base.copy_part(elements, staging)?;
+                for (row, factor) in values.chunks_mut(row.max(1)).zip(&scale[rows]) {
+                    row.iter_mut().for_each(|value| *value *= factor);
+                }
+                Ok(values)
             }
         }
     }

@@ -158,21 +158,38 @@ impl Tensor {
         range: Range<usize>,
         staging: &'a mut Vec<T>,
     ) -> Result<&'a [T], TensorError> {
-        if self.dtype != T::DTYPE {
-            return Err(TensorError::Type { expected: T::DTYPE, actual: self.dtype });
+        match bytemuck::try_cast_slice(self.bytes_of::<T>(&range)?) {
+            Ok(values) => Ok(values),
+            Err(_) => Ok(self.copy_part(range, staging)?),
         }
-        let size = size_of::<T>();
-        let bytes = &self.bytes[range.start * size..range.end * size];
-        if let Ok(values) = bytemuck::try_cast_slice(bytes) {
-            return Ok(values);
-        }
-        // Room that is there already is not cleared again.
+    }
+
+    /// A copy of a range of the elements in `staging`, which grows where it is too short.
+    ///
+    /// # Errors
+    /// [`TensorError::Type`] when the tensor holds another type.
+    ///
+    /// # Panics
+    /// When the range ends behind the last element.
+    pub fn copy_part<'a, T: Element>(
+        &self,
+        range: Range<usize>,
+        staging: &'a mut Vec<T>,
+    ) -> Result<&'a mut [T], TensorError> {
+        let bytes = self.bytes_of::<T>(&range)?;
         if staging.len() < range.len() {
             staging.resize(range.len(), bytemuck::Zeroable::zeroed());
         }
-        let staging = &mut staging[..range.len()];
-        bytemuck::cast_slice_mut(staging).copy_from_slice(bytes);
-        Ok(staging)
+        let copy = &mut staging[..range.len()];
+        bytemuck::cast_slice_mut(copy).copy_from_slice(bytes);
+        Ok(copy)
+    }
+
+    fn bytes_of<T: Element>(&self, range: &Range<usize>) -> Result<&[u8], TensorError> {
+        if self.dtype != T::DTYPE {
+            return Err(TensorError::Type { expected: T::DTYPE, actual: self.dtype });
+        }
+        Ok(&self.bytes[range.start * size_of::<T>()..range.end * size_of::<T>()])
     }
 
     /// A borrowed view.
