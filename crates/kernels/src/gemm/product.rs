@@ -138,7 +138,8 @@ impl<T: Tile> Body<GemmStage> for Sums<'_, T> {
                 (false, _) => (None, None),
             };
             let b = self.panel_of_b(q, &ks);
-            let next = self.panel_ahead(q, &ks);
+            // A panel that one tile reads is streamed: it needs no help, and the next one is too large to wait in L2.
+            let next = if rows.len() > 1 { self.panel_ahead(q, &ks) } else { &[] };
             for i in rows.clone() {
                 let ahead = share(next, i - rows.start, rows.len());
                 let rows = panel_rows(p.m, T::MR, i);
