@@ -24,8 +24,13 @@ use crate::{Arena, Plan, PlanError, RunError};
 const TURNS: usize = 8;
 const FEWEST_TURNS: usize = 3;
 
-/// How much slower than the fastest so far a candidate is given up.
+/// How much slower than the fastest so far a candidate is given up, after two turns, or one that takes long: the first
+/// turn also brings code into memory.
 const HOPELESS: f64 = 1.15;
+const LONG: f64 = 1e-3;
+
+/// Turns of two whole networks after which the steps of both are known well enough.
+const MOST_RUNS: usize = 6;
 
 /// Time for each candidate of a problem.
 const EACH: Duration = Duration::from_millis(7);
@@ -243,8 +248,8 @@ impl Measure for Bench {
                 break;
             }
             for (best, choice) in best.iter_mut().zip(choices) {
-                // The first turn also brings pages and code into memory.
-                if turn < 2 || *best <= HOPELESS * least {
+                let is_new = turn == 0 || (turn == 1 && *best < LONG);
+                if is_new || *best <= HOPELESS * least {
                     *best = best.min(self.once(problem, choice));
                 }
             }
@@ -294,7 +299,8 @@ fn offsets(p: &Gemm, i: usize, packed: bool) -> Offsets {
     Offsets { a: i * p.m * p.k, b: if packed { 0 } else { i * p.k * p.n }, c: i * p.m * p.n }
 }
 
-/// The least seconds of each step of two plans for the same inputs, which run by turns until `time` is over.
+/// The least seconds of each step of two plans for the same inputs, which run by turns until `time` is over, or
+/// [`MOST_RUNS`] are.
 ///
 /// # Errors
 /// [`PlanError`], where the memory of a run is not to be had. A run that fails is as long as it gets.
@@ -304,7 +310,7 @@ pub(super) fn in_place(plans: [&Plan; 2], pool: &Arc<Pool>, time: Duration) -> R
     let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
     let mut arenas = [Arena::new(plans[0], Arc::clone(pool))?, Arena::new(plans[1], Arc::clone(pool))?];
     let mut best = plans.map(|plan| vec![f64::INFINITY; plan.steps().len()]);
-    for _ in turns(FEWEST_TURNS, time) {
+    for _ in turns(FEWEST_TURNS, time).take(MOST_RUNS) {
         for ((plan, arena), best) in plans.iter().zip(&mut arenas).zip(&mut best) {
             if run_timed(plan, &views, arena, best).is_err() {
                 return Ok([vec![0.0; plans[0].steps().len()], vec![f64::INFINITY; plans[1].steps().len()]]);

@@ -14,6 +14,10 @@ const OF_A_KERNEL: usize = 3;
 /// How much slower than the fastest a choice may be predicted and still be measured. Predictions are off by a fifth.
 const PLAUSIBLE: f64 = 1.6;
 
+/// How near the floor of all choices of a problem the default is where no other is tried: what is left is less than what
+/// the floor is known to.
+const AT_FLOOR: f64 = 0.93;
+
 /// The share of the network's predicted time that is not looked at: what its problems could win is less than noise.
 const REST: f64 = 0.01;
 
@@ -63,9 +67,9 @@ pub(super) fn explore(
         }
         let predicted = predictions(problem, store.hints(problem), cpu, machine);
         let worth_it = shortlist(&predicted, default(problem, cpu), store.hints(problem), budget.choices);
-        found.choices = [found.choices[0] + predicted.len(), found.choices[1] + worth_it.len()];
         found.problems[1] += 1;
-        let times = measure.times(problem, &worth_it);
+        let (worth_it, times) = timed(problem, worth_it, (cpu, machine), measure);
+        found.choices = [found.choices[0] + predicted.len(), found.choices[1] + worth_it.len()];
         let times: Vec<Record> =
             worth_it.into_iter().zip(times).map(|(choice, seconds)| Record { choice, seconds }).collect();
         let expected =
@@ -75,6 +79,26 @@ pub(super) fn explore(
     }
     (budget.progress)(jobs.len(), jobs.len());
     found
+}
+
+/// Choices of a problem that were measured, and their seconds: the default alone, where that is about as fast as the
+/// machine allows for any of them.
+fn timed(
+    problem: &Problem,
+    choices: Vec<Choice>,
+    (cpu, machine): (&Cpu, &Machine),
+    measure: &mut dyn Measure,
+) -> (Vec<Choice>, Vec<f64>) {
+    let predicted = |choice: Choice| predict(&Decision { problem: *problem, choice }, cpu, machine);
+    let floor = choices.iter().map(|&choice| predicted(choice).floor()).fold(f64::INFINITY, f64::min);
+    if let Some(usual) = default(problem, cpu).filter(|&usual| AT_FLOOR * predicted(usual).seconds() <= floor) {
+        let time = measure.times(problem, &[usual]);
+        if time.iter().all(|time| AT_FLOOR * time <= floor) {
+            return (vec![usual], time);
+        }
+    }
+    let times = measure.times(problem, &choices);
+    (choices, times)
 }
 
 /// A distinct problem and the predicted seconds of all its layers.

@@ -52,6 +52,9 @@ impl Proof<'_> {
             back.flat_map(|change| &change.layers)
                 .flat_map(|changed| &changed.layers)
                 .for_each(|layer| schedule.unset(layer));
+            if schedule.is_empty() {
+                break;
+            }
         }
         // Nothing differs from the default any more.
         Ok((schedule, Vec::new(), [seconds[0]; 2]))

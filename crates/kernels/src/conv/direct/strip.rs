@@ -3,7 +3,7 @@
 use super::nest::ConvStage;
 use super::tile::{RowLayout, Taps};
 use crate::nest::{AXES, Cell};
-use crate::{Conv2d, Isa, Pads, SimdOp};
+use crate::{Conv2d, Isa, MAX_LANES, Pads, SimdOp};
 
 /// How a problem's input is read by tiles: a function of the problem and of the lanes of its layout.
 pub(super) struct Input {
@@ -188,22 +188,35 @@ impl SimdOp for Gather<'_> {
                     isa.store(to, isa.load(from));
                 }
             }
-            // A constant step becomes shuffles of vectors.
-            (true, 2) => pick(self.to, self.from, 2),
-            (true, 4) => pick(self.to, self.from, 4),
-            (true, step) => pick(self.to, self.from, step),
+            (true, 2) => pick::<I, 2>(isa, self.to, self.from),
+            (true, 3) => pick::<I, 3>(isa, self.to, self.from),
+            (true, 4) => pick::<I, 4>(isa, self.to, self.from),
+            (true, step) => self.to.iter_mut().zip(self.from.iter().step_by(step)).for_each(|(to, from)| *to = *from),
         }
     }
 }
 
-/// Copies each `step`th element.
+/// Copies each `STEP`th element: of that many vectors in turn, each brings the lanes that are its own.
 #[inline(always)]
-fn pick(to: &mut [f32], from: &[f32], step: usize) {
-    // The last element need not have a whole step after it.
-    let Some((last, to)) = to.split_last_mut() else { return };
-    *last = from[to.len() * step];
-    for (to, from) in to.iter_mut().zip(from.chunks_exact(step)) {
-        *to = from[0];
+fn pick<I: Isa, const STEP: usize>(isa: I, to: &mut [f32], from: &[f32]) {
+    let order = isa.order(std::array::from_fn(|lane| (lane * STEP % I::LANES) as u32));
+    let source: [f32; MAX_LANES] = std::array::from_fn(|lane| (lane * STEP / I::LANES) as f32);
+    let own: [I::M; STEP] = std::array::from_fn(|v| isa.eq(isa.load(&source), isa.splat(v as f32)));
+    let gather = |load: &dyn Fn(usize) -> I::F| -> I::F {
+        (1..STEP).fold(isa.permute(load(0), order), |lanes, v| isa.select(own[v], isa.permute(load(v), order), lanes))
+    };
+    let mut rest = from;
+    for to in to.chunks_mut(I::LANES) {
+        match rest.split_at_checked(STEP * I::LANES) {
+            Some((here, after)) if to.len() == I::LANES => {
+                isa.store(to, gather(&|v| isa.load(&here[v * I::LANES..])));
+                rest = after;
+            }
+            _ => {
+                isa.store_part(to, gather(&|v| isa.load_part(rest.get(v * I::LANES..).unwrap_or_default())));
+                rest = rest.get(STEP * I::LANES..).unwrap_or_default();
+            }
+        }
     }
 }
 
