@@ -106,15 +106,15 @@ impl Conv2d {
         (self.iw + self.pads.left + self.pads.right - self.reach()[1]) / self.stride[1] + 1
     }
 
-    /// The problem of some of the output rows, and the input rows that it reads. Rows of the image take the place of
-    /// padding above and below.
+    /// The problem of some of the output rows of one image, and the input rows that it reads. Rows of the image take the
+    /// place of padding above and below.
     pub fn rows(&self, out: Range<usize>) -> (Conv2d, Range<usize>) {
         let (from, to) = (out.start * self.stride[0], (out.end - 1) * self.stride[0] + self.reach()[0]);
         let inside = |padded: usize| padded.saturating_sub(self.pads.top).min(self.ih);
         let read = inside(from)..inside(to);
         let top = self.pads.top.saturating_sub(from).min(to - from);
         let bottom = to - from - top - read.len();
-        (Conv2d { ih: read.len(), pads: Pads { top, bottom, ..self.pads }, ..*self }, read)
+        (Conv2d { n: 1, ih: read.len(), pads: Pads { top, bottom, ..self.pads }, ..*self }, read)
     }
 
     /// Multiply-adds.
@@ -177,7 +177,7 @@ impl DepthwisePointwise {
     /// As [`Conv2d::rows`].
     pub fn rows(&self, out: Range<usize>) -> (DepthwisePointwise, Range<usize>) {
         let (depthwise, read) = self.depthwise.rows(out.clone());
-        (DepthwisePointwise { depthwise, pointwise: Conv2d { ih: out.len(), ..self.pointwise } }, read)
+        (DepthwisePointwise { depthwise, pointwise: Conv2d { n: 1, ih: out.len(), ..self.pointwise } }, read)
     }
 
     /// Multiply-adds of both.

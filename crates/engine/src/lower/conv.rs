@@ -43,12 +43,12 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
         }),
     });
     if let Some(run_part) = kernel.run_part {
-        let (cores, lanes) = (lowering.cpu.cores, lowering.lanes());
-        let x_lanes = if kernel.x == conv::Layout::Nchwc { lanes } else { 1 };
+        let cores = lowering.cpu.cores;
+        let lanes = [if kernel.x == conv::Layout::Nchwc { lowering.lanes() } else { 1 }, lowering.lanes()];
         let run = move |memory: &mut Memory<'_>, part: &Part| {
             let pool = memory.pool;
             let ([x, w, bias, residual], [y, scratch]) = memory.split([x, w, bias, residual], [y, scratch]);
-            let (x, residual, y) = part.operands([x_lanes, lanes], x, residual, y);
+            let (x, residual, y) = part.operands(lanes, x, residual, y);
             let (problem, _) = problem.rows(part.rows.clone());
             let blocks = blocks.for_rows(part.rows.len(), cores);
             run_part(&problem, &blocks, part.planes, ConvArgs { x, w, bias, residual, y }, Ctx { pool, scratch });
@@ -57,9 +57,10 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
             problem,
             x,
             y,
-            residual: problem.epilogue.residual,
+            residual,
             weights: w,
             lanes,
+            channels: problem.oc,
             run: Box::new(run),
         });
     }

@@ -54,11 +54,11 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, first: Layer<'_>, dw: &Operands
             Ok(())
         }),
     });
-    let (cores, lanes) = (lowering.cpu.cores, lowering.cpu.tier.lanes());
+    let (cores, lanes) = (lowering.cpu.cores, [lowering.cpu.tier.lanes(); 2]);
     let run = move |memory: &mut Memory<'_>, part: &Part| {
         let pool = memory.pool;
         let ([x, dw_w, dw_bias, pw_w, pw_bias, residual], [y, scratch]) = memory.split(reads, [y, scratch]);
-        let (x, residual, y) = part.operands([lanes; 2], x, residual, y);
+        let (x, residual, y) = part.operands(lanes, x, residual, y);
         let args = FusedArgs { x, w: [dw_w, pw_w], bias: [dw_bias, pw_bias], residual, y };
         let (pair, _) = pair.rows(part.rows.clone());
         let blocks = blocks.for_rows(part.rows.len(), cores);
@@ -68,9 +68,10 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, first: Layer<'_>, dw: &Operands
         problem: pair.depthwise,
         x,
         y,
-        residual: pair.pointwise.epilogue.residual,
+        residual,
         weights: pw_w,
         lanes,
+        channels: pair.pointwise.oc,
         run: Box::new(run),
     });
     Ok(true)

@@ -1,8 +1,8 @@
 //! The order of a run: steps one after the other, and chains of them depth first, some output rows at a time.
 //!
 //! Where a step writes more than stays in the second-level cache and only the next one reads it, row by row, the two take
-//! turns: what one has just written is read while it is near, and only as many rows of it are kept as the next turns
-//! need. Every output is computed as ever, so that results are the same bits.
+//! turns, image by image: what one has just written is read while it is near, and only as many rows of it are kept as the
+//! next turns need. Every output is computed as ever, so that results are the same bits.
 
 use std::ops::Range;
 
@@ -21,24 +21,33 @@ pub(crate) struct ByRows {
     pub(crate) x: BufferId,
     /// What is written, in vectors of channels.
     pub(crate) y: BufferId,
-    /// True where it adds an array, which has rows of whole images.
-    pub(crate) residual: bool,
+    /// The array that it adds, which has rows of whole images.
+    pub(crate) residual: BufferId,
     /// The weights, which every part reads again.
     pub(crate) weights: BufferId,
-    /// Channels of a vector.
-    pub(crate) lanes: usize,
+    /// Channels of a vector of what is read, and of what is written.
+    pub(crate) lanes: [usize; 2],
+    /// Channels that are written.
+    pub(crate) channels: usize,
     pub(crate) run: RunPart,
+}
+
+impl ByRows {
+    /// Pixels of all vectors of channels of an image that is read, and of one that is written, in planes of so many.
+    fn image(&self, planes: Planes) -> [usize; 2] {
+        [self.problem.ic.div_ceil(self.lanes[0]) * planes.x, self.channels.div_ceil(self.lanes[1]) * planes.y]
+    }
 }
 
 /// Computes a part.
 pub(crate) type RunPart = Box<dyn Fn(&mut Memory<'_>, &Part) + Send + Sync>;
 
-/// Some output rows of a step, and where they and what they read stand.
+/// Some output rows of an image of a step, and where they and what they read stand.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Part {
     pub(crate) rows: Range<usize>,
     pub(crate) planes: Planes,
-    /// Pixels before the first in the planes of the input and of the output.
+    /// Pixels before the first of the input and of the output.
     x: usize,
     y: usize,
 }
@@ -124,7 +133,7 @@ pub(crate) fn order(steps: &[Step], buffers: &mut [Buffer], cpu: &Cpu) -> Vec<Tu
 
 /// The longest chain that begins with the first of some steps, the `number`th of all: each alone reads what the one
 /// before writes, which is too much to stay in the caches, while the weights of all of them do. A step that adds an array
-/// is the last, since its output has to stand as the array does.
+/// is the last, since its output has to stand as the array does; and what is added is no part of it.
 fn chain<'a>(steps: &'a [Step], number: usize, buffers: &[Buffer], cpu: &Cpu) -> Vec<&'a ByRows> {
     let mut chain: Vec<&ByRows> = Vec::new();
     let mut weights = 0;
@@ -132,7 +141,8 @@ fn chain<'a>(steps: &'a [Step], number: usize, buffers: &[Buffer], cpu: &Cpu) ->
         let follows = chain.last().is_none_or(|last| {
             let between = &buffers[last.y.index()];
             let alone = matches!(between.storage, Storage::Arena { .. }) && between.last == number;
-            last.y == next.x && alone && !last.residual && between.bytes() > cpu.cores * cpu.l2.size / 4
+            let is_end = last.residual != BufferId::NONE || next.residual == last.y;
+            last.y == next.x && alone && !is_end && between.bytes() > cpu.cores * cpu.l2.size / 4
         });
         weights += buffers[next.weights.index()].bytes();
         if !follows || weights > cpu.l2.size / 4 {
@@ -143,11 +153,12 @@ fn chain<'a>(steps: &'a [Step], number: usize, buffers: &[Buffer], cpu: &Cpu) ->
     chain
 }
 
-/// Output rows of the last step in a part: as many as leave half of the cores' second-level caches to the weights and
-/// to what else passes.
+/// Output rows of the last step in a part of an image: as many as leave half of the cores' second-level caches to the
+/// weights and to what else passes.
 fn height(chain: &[&ByRows], buffers: &[Buffer], cpu: &Cpu) -> usize {
     let ends = chain.first().map(|step| step.x).into_iter().chain(chain.iter().map(|step| step.y));
-    let bytes: usize = ends.map(|id| buffers[id.index()].bytes()).sum();
+    let images = chain.first().map_or(1, |first| first.problem.n);
+    let bytes = ends.map(|id| buffers[id.index()].bytes()).sum::<usize>() / images;
     let rows = chain.last().map_or(1, |last| last.problem.oh());
     let parts = bytes.div_ceil(cpu.cores * cpu.l2.size / 2).max(1);
     rows.div_ceil(parts).max(LOWEST * cpu.cores)
@@ -185,11 +196,14 @@ fn take_turns(chain: &[&ByRows], number: usize, parts: &[Vec<Range<usize>>], buf
         .map(|i| parts.iter().map(|part| part[i].end - begin(part, i)).max().unwrap_or(0))
         .collect();
     let mut turns = Vec::new();
-    let mut stored = vec![0; chain.len()];
-    for part in parts {
-        for (i, step) in chain.iter().enumerate().filter(|(i, _)| !part[*i].is_empty()) {
-            let p = &step.problem;
-            let rows = part[i].clone();
+    let images = chain.first().map_or(0, |first| first.problem.n);
+    for image in 0..images {
+        let mut stored = vec![0; chain.len()];
+        for (part, (i, step)) in parts.iter().flat_map(|part| std::iter::repeat(part).zip(chain.iter().enumerate())) {
+            let (p, rows) = (&step.problem, part[i].clone());
+            if rows.is_empty() {
+                continue;
+            }
             let read = p.rows(rows.clone()).1;
             let (x, x_plane) = match i.checked_sub(1) {
                 Some(before) => (read.start - stored[before], windows[before]),
@@ -199,7 +213,7 @@ fn take_turns(chain: &[&ByRows], number: usize, parts: &[Vec<Range<usize>>], buf
                 Some(&window) => {
                     let from = begin(part, i);
                     if from > stored[i] && rows.start > from {
-                        let row = p.ow() * step.lanes;
+                        let row = p.ow() * step.lanes[1];
                         let values = (from - stored[i]) * row..(rows.start - stored[i]) * row;
                         turns.push(Turn::Keep(Keep { buffer: step.y, plane: window * row, values }));
                     }
@@ -209,12 +223,16 @@ fn take_turns(chain: &[&ByRows], number: usize, parts: &[Vec<Range<usize>>], buf
                 None => (rows.start, p.oh()),
             };
             let planes = Planes { x: x_plane * p.iw, y: y_plane * p.ow() };
-            turns.push(Turn::Part(number + i, Part { rows, planes, x: x * p.iw, y: y * p.ow() }));
+            // What stands between steps holds one image.
+            let [x_image, y_image] = step.image(planes);
+            let x = x * p.iw + if i == 0 { image * x_image } else { 0 };
+            let y = y * p.ow() + if i + 1 == chain.len() { image * y_image } else { 0 };
+            turns.push(Turn::Part(number + i, Part { rows, planes, x, y }));
         }
     }
     for (step, window) in chain.iter().zip(windows) {
         if let Storage::Arena { bytes } = &mut buffers[step.y.index()].storage {
-            *bytes = *bytes / step.problem.oh() * window;
+            *bytes = *bytes / (step.problem.n * step.problem.oh()) * window;
         }
     }
     turns
@@ -233,7 +251,16 @@ mod tests {
         let epilogue = Epilogue::default();
         let problem = Conv2d { n: 1, ic: 1, ih, iw: 5, oc: 1, kh, kw, stride, dilation, pads, groups: 1, epilogue };
         let (x, y, weights) = (BufferId(number), BufferId(number + 1), BufferId::NONE);
-        ByRows { problem, x, y, residual: false, weights, lanes: 1, run: Box::new(|_, _| ()) }
+        ByRows {
+            problem,
+            x,
+            y,
+            residual: BufferId::NONE,
+            weights,
+            lanes: [1; 2],
+            channels: 1,
+            run: Box::new(|_, _| ()),
+        }
     }
 
     fn buffers(chain: &[&ByRows]) -> Vec<Buffer> {

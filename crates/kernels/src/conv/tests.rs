@@ -461,10 +461,14 @@ fn rows_in_parts_have_the_bits_of_all_at_once() {
             // In any order, as nothing but the rows themselves is written.
             let in_parts = run_with(row, p, &blocks, &operands, pool, |args, ctx| {
                 let ConvArgs { x, w, bias, residual, y } = args;
-                for rows in [middle..p.oh(), 0..middle].into_iter().filter(|rows| !rows.is_empty()) {
-                    let y_at = rows.start * p.ow() * lanes;
+                let x_lanes = if row.x == Layout::Nchw { 1 } else { lanes };
+                let image =
+                    [p.ic.next_multiple_of(x_lanes) * p.ih * p.iw, p.oc.next_multiple_of(lanes) * p.oh() * p.ow()];
+                let parts = [middle..p.oh(), 0..middle].into_iter().filter(|rows| !rows.is_empty());
+                for (rows, n) in parts.flat_map(|rows| (0..p.n).map(move |n| (rows.clone(), n))) {
+                    let y_at = n * image[1] + rows.start * p.ow() * lanes;
                     let (part, read) = p.rows(rows);
-                    let x_at = read.start * p.iw * if row.x == Layout::Nchw { 1 } else { lanes };
+                    let x_at = n * image[0] + read.start * p.iw * x_lanes;
                     let residual = residual.get(y_at..).unwrap_or_default();
                     let args = ConvArgs { x: &x[x_at..], w, bias, residual, y: &mut y[y_at..] };
                     run_part(&part, &blocks, Planes::of(p), args, Ctx { pool: ctx.pool, scratch: &mut *ctx.scratch });
