@@ -185,6 +185,31 @@ fn cut_blocks(line: &str) -> String {
 }
 
 #[test]
+fn what_the_end_of_a_chain_adds_stands_whole() {
+    let text = "input x: f32[N,3,60,60]
+        const s: f32[16,3,3,3] = fill
+        a = Conv(x, s) pads=[1,1,1,1] activation=\"Relu\"
+        const d: f32[16,1,3,3] = fill
+        b = Conv(a, d) group=16 pads=[1,1,1,1] activation=\"Relu\"
+        const p: f32[16,16,1,1] = fill
+        c = Conv(b, p, -, a)
+        output c";
+    let graph = specialized(&network(text), 1);
+    let inputs = inputs(&graph, 9);
+    for cpu in machines() {
+        let apart = compile(&graph, &cpu, 1);
+        let mut small = cpu.clone().with_cores(1);
+        small.l2.size = 24 << 10;
+        let kernel = tilewise_kernels::conv::fused::choose(cpu.tier).id.name;
+        let schedule: Schedule = format!("tilewise schedule 1\n{kernel} rows=8 oc=16 ic=16 : c\n").parse().unwrap();
+        let together = tilewise_engine::plan::compile(&graph, &schedule, &small, &Default::default()).unwrap();
+        assert!(together.steps().any(|step| step.kernel == kernel));
+        let pairs = run(&apart, &inputs, 1).into_iter().zip(run(&together, &inputs, 1));
+        assert!(pairs.into_iter().all(|(a, b)| a.bytes()[..] == b.bytes()[..]), "{}", cpu.tier);
+    }
+}
+
+#[test]
 fn chains_of_steps_that_take_turns_change_no_bit() {
     let text = "input x: f32[N,3,61,33]
         const s: f32[20,3,3,3] = fill
