@@ -231,7 +231,11 @@ fn chains_of_steps_that_take_turns_change_no_bit() {
         l = Conv(j, k) activation=\"Relu\"
         const n: f32[64,1,3,3] = fill
         m = Conv(l, n) group=64 pads=[1,1,1,1]
-        output m";
+        o = MaxPool(m) kernel_shape=[3,3] strides=[2,2] ceil_mode=1
+        const u: f32[32,64,1,1] = fill
+        v = Conv(o, u)
+        w = AveragePool(v) kernel_shape=[3,3] pads=[1,1,1,1]
+        output w";
     for batch in [1, 2] {
         let graph = specialized(&network(text), batch);
         let inputs = inputs(&graph, 9);

@@ -1,14 +1,16 @@
 //! Lowering of poolings over windows and over whole planes.
 
 use tilewise_graph::{ValueId, ops};
-use tilewise_kernels::Pads;
 use tilewise_kernels::conv::Layout as Planes;
-use tilewise_kernels::pool::{self, Pool2d, PoolKind};
+use tilewise_kernels::pool::{self, Pool2d, PoolKernel, PoolKind};
 use tilewise_kernels::reduce::{self, Reduce, ReduceOp};
+use tilewise_kernels::{Conv2d, Ctx, Epilogue, Pads};
 use tilewise_tensor::DType;
 
 use super::{Layer, Layout, Lowering};
 use crate::PlanError;
+use crate::plan::{BufferId, ByRows, Part};
+use crate::run::Memory;
 
 /// Lowers maxima under a window; returns false where their indices are read, and for other than two axes.
 pub(super) fn lower_max(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::MaxPool) -> Result<bool, PlanError> {
@@ -64,7 +66,34 @@ fn lower_window(
     let kernel = pool::choose(kind, lowering.cpu.tier);
     let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
     lowering.push_map(layer, kernel.id.name, [x, y], 0, move |x, y, ctx| (kernel.run)(&problem, x, y, ctx));
+    // Parts do not know the places of the padding that a mean's divisor may count.
+    if layout == Layout::Blocked && !(kind == PoolKind::Average && count_include_pad) {
+        by_rows(lowering, kernel, problem, [x, y]);
+    }
     Ok(true)
+}
+
+/// Tells how the last step, which pools, computes some of its output rows.
+fn by_rows(lowering: &mut Lowering<'_>, kernel: &'static PoolKernel, problem: Pool2d, [x, y]: [BufferId; 2]) {
+    let Pool2d { n, c, ih, iw, kernel: [kh, kw], stride, dilation, pads, .. } = problem;
+    // The convolution with the same windows: in ceil mode the last one may reach past the padding.
+    let mut windows =
+        Conv2d { n, ic: c, ih, iw, oc: c, kh, kw, stride, dilation, pads, groups: c, epilogue: Epilogue::default() };
+    let [down, across] = windows.reach();
+    windows.pads.bottom = ((problem.oh - 1) * stride[0] + down).saturating_sub(ih + pads.top);
+    windows.pads.right = ((problem.ow - 1) * stride[1] + across).saturating_sub(iw + pads.left);
+    let lanes = [lowering.lanes(); 2];
+    let run = move |memory: &mut Memory<'_>, part: &Part| {
+        let pool = memory.pool;
+        let ([x], [y]) = memory.split([x], [y]);
+        let (x, _, y) = part.operands(lanes, x, &[], y);
+        let (windows, _) = windows.rows(part.rows.clone());
+        let pads = Pads { top: windows.pads.top, bottom: windows.pads.bottom, ..pads };
+        let problem = Pool2d { n: 1, ih: windows.ih, oh: part.rows.len(), pads, ..problem };
+        (kernel.run_part)(&problem, part.planes, x, y, Ctx { pool, scratch: &mut [] });
+    };
+    let (residual, weights) = (BufferId::NONE, BufferId::NONE);
+    lowering.by_rows(ByRows { problem: windows, x, y, residual, weights, lanes, channels: c, run: Box::new(run) });
 }
 
 /// Lowers pooling over all places of a plane, with any number of spatial axes.

@@ -198,6 +198,11 @@ impl Plan {
                     predict(&decision.rows(part.rows.clone(), cpu.cores), cpu, &machine)
                 }
                 (Some(decision), _) => predict(decision, cpu, &machine),
+                (None, Turn::Part(_, part)) => {
+                    let rows = self.steps[number].rows.as_ref().map_or(1, |step| step.problem.n * step.problem.oh());
+                    let share = |all: u64| all * part.rows.len() as u64 / rows as u64;
+                    predict_fixed(kernel, [*macs, *bytes].map(share), cpu, &machine)
+                }
                 (None, _) => predict_fixed(kernel, [*macs, *bytes], cpu, &machine),
             };
         }

@@ -2,10 +2,12 @@
 //!
 //! The order of every sum is the same: down the rows of each column of a window, then over the columns.
 
-use super::Pool2d;
+use std::ops::Range;
+
 use super::rows::Rows;
 use super::sweep::{self, Sweep};
-use crate::conv::Layout;
+use super::{Pool2d, Windows};
+use crate::conv::{Layout, Planes};
 use crate::{Ctx, Isa, Shards};
 
 /// Inputs that one task reads, about: 64 KiB, so that what is shared out costs far more than the sharing.
@@ -85,29 +87,81 @@ pub(super) fn run_average<I: Isa>(p: &Pool2d, x: &[f32], y: &mut [f32], ctx: Ctx
     run::<I, Mean>(p, x, y, ctx);
 }
 
+pub(super) fn run_part_max<I: Isa>(p: &Pool2d, planes: Planes, x: &[f32], y: &mut [f32], ctx: Ctx<'_>) {
+    run_part::<I, LargestNumber>(p, planes, x, y, ctx);
+}
+
+pub(super) fn run_part_average<I: Isa>(p: &Pool2d, planes: Planes, x: &[f32], y: &mut [f32], ctx: Ctx<'_>) {
+    run_part::<I, Mean>(p, planes, x, y, ctx);
+}
+
+/// Planes of a problem, and elements of a pixel.
+fn planes<I: Isa>(p: &Pool2d) -> [usize; 2] {
+    match p.layout {
+        Layout::Nchw => [p.n * p.c, 1],
+        Layout::Nchwc => [p.n * p.c.div_ceil(I::LANES), I::LANES],
+    }
+}
+
+/// Output rows of a task.
+fn rows_each(p: &Pool2d, pixel: usize) -> usize {
+    (INPUTS / (p.stride[0] * p.iw * pixel).max(1)).max(1)
+}
+
 fn run<I: Isa, F: Fold>(p: &Pool2d, x: &[f32], y: &mut [f32], ctx: Ctx<'_>) {
-    let (planes, pixel) = match p.layout {
-        Layout::Nchw => (p.n * p.c, 1),
-        Layout::Nchwc => (p.n * p.c.div_ceil(I::LANES), I::LANES),
-    };
+    let [planes, pixel] = planes::<I>(p);
     let (in_plane, row) = (p.ih * p.iw * pixel, p.ow * pixel);
     assert!(x.len() == planes * in_plane && y.len() == planes * p.oh * row);
     if y.is_empty() {
         return;
     }
     // The rows of all planes are one list, so that small planes share a task.
-    let (all, rows) = (planes * p.oh, (INPUTS / (p.stride[0] * p.iw * pixel).max(1)).max(1));
-    let in_registers = sweep::accepts(p);
-    let (isa, y, windows) = (I::require(), Shards::new(y), p.windows());
-    ctx.pool.run(all.div_ceil(rows), &|task| {
-        let rows = task.index * rows..all.min((task.index + 1) * rows);
+    let (all, rows) = (planes * p.oh, rows_each(p, pixel));
+    let (y, task) = (Shards::new(y), Task::<I>::new(p));
+    ctx.pool.run(all.div_ceil(rows), &|piece| {
+        let rows = piece.index * rows..all.min((piece.index + 1) * rows);
         // SAFETY: the rows of tasks are disjoint.
-        let y = unsafe { y.range(rows.start * row..rows.end * row) };
-        if in_registers {
-            return isa.dispatch(Sweep::<F>::new(p, &windows, rows, x, y));
-        }
-        isa.dispatch(Rows::<F::Exact>::new(p, &windows, rows, x, y));
+        task.run::<F>(rows.clone(), x, unsafe { y.range(rows.start * row..rows.end * row) });
     });
+}
+
+fn run_part<I: Isa, F: Fold>(p: &Pool2d, distance: Planes, x: &[f32], y: &mut [f32], ctx: Ctx<'_>) {
+    let [planes, pixel] = planes::<I>(p);
+    let (in_plane, row) = (p.ih * p.iw * pixel, p.ow * pixel);
+    let rows = rows_each(p, pixel);
+    let (y, task, pieces) = (Shards::new(y), Task::<I>::new(p), p.oh.div_ceil(rows));
+    // Rows outermost: as the convolution before shares them out.
+    ctx.pool.run(planes * pieces, &|piece| {
+        let (piece, plane) = (piece.index / planes, piece.index % planes);
+        let rows = piece * rows..p.oh.min((piece + 1) * rows);
+        let [x_at, y_at] = [distance.x, distance.y].map(|pixels| plane * pixels * pixel);
+        // SAFETY: the rows of tasks are disjoint.
+        let y = unsafe { y.range(y_at + rows.start * row..y_at + rows.end * row) };
+        task.run::<F>(rows, &x[x_at..x_at + in_plane], y);
+    });
+}
+
+/// What all tasks of a problem share.
+struct Task<'a, I> {
+    p: &'a Pool2d,
+    windows: [Windows; 2],
+    in_registers: bool,
+    isa: I,
+}
+
+impl<'a, I: Isa> Task<'a, I> {
+    fn new(p: &'a Pool2d) -> Self {
+        Task { p, windows: p.windows(), in_registers: sweep::accepts(p), isa: I::require() }
+    }
+
+    /// The output rows `rows` of the planes of `x`, one plane after the other.
+    fn run<F: Fold>(&self, rows: Range<usize>, x: &[f32], y: &mut [f32]) {
+        let Task { p, windows, isa, .. } = self;
+        match self.in_registers {
+            true => isa.dispatch(Sweep::<F>::new(p, windows, rows, x, y)),
+            false => isa.dispatch(Rows::<F::Exact>::new(p, windows, rows, x, y)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ mod rows;
 mod sweep;
 
 use crate::catalog::KernelId;
-use crate::conv::Layout;
+use crate::conv::{Layout, Planes};
 use crate::rows::tiered;
 use crate::{Ctx, Pads, Tier};
 
-use kernel::{run_average, run_max};
+use kernel::{run_average, run_max, run_part_average, run_part_max};
 
 /// A two-dimensional pooling in f32.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -57,13 +57,17 @@ pub struct PoolKernel {
     pub id: KernelId,
     /// Pools `x` into `y`. Panics when a length is not what the problem says.
     pub run: fn(&Pool2d, x: &[f32], y: &mut [f32], Ctx<'_>),
+    /// The same for rows of larger planes.
+    pub run_part: fn(&Pool2d, Planes, x: &[f32], y: &mut [f32], Ctx<'_>),
 }
 
 /// One row a tier, in the order of [`Tier::ALL`].
-static MAX_ROWS: [PoolKernel; 3] = tiered!(PoolKernel, "pool-max", "f32", F32, { run: run_max });
+static MAX_ROWS: [PoolKernel; 3] =
+    tiered!(PoolKernel, "pool-max", "f32", F32, { run: run_max, run_part: run_part_max });
 
 /// One row a tier, in the order of [`Tier::ALL`].
-static AVERAGE_ROWS: [PoolKernel; 3] = tiered!(PoolKernel, "pool-average", "f32", F32, { run: run_average });
+static AVERAGE_ROWS: [PoolKernel; 3] =
+    tiered!(PoolKernel, "pool-average", "f32", F32, { run: run_average, run_part: run_part_average });
 
 /// What identifies each kernel of the family.
 pub(crate) fn ids() -> impl Iterator<Item = &'static KernelId> {
