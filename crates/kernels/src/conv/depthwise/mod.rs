@@ -80,9 +80,10 @@ fn run<I: Isa>(p: &Conv2d, blocks: &ConvBlocks, planes: Planes, args: ConvArgs<'
     let (parts, strips) = (vectors.div_ceil(each), oh.div_ceil(rows));
     let y = Shards::new(args.y);
     let taps = p.kh * p.kw * I::LANES;
+    // Strips before channels: as the convolutions around share rows out.
     ctx.pool.run(p.n * parts * strips, &|task| {
-        let (rest, strip) = (task.index / strips, task.index % strips);
-        let (n, part) = (rest / parts, rest % parts);
+        let (rest, part) = (task.index / parts, task.index % parts);
+        let (n, strip) = (rest / strips, rest % strips);
         for vector in part * each..vectors.min((part + 1) * each) {
             let plane = n * vectors + vector;
             let rows = strip * rows..oh.min((strip + 1) * rows);
