@@ -67,7 +67,8 @@ fn lower_window(
     let (x, y) = (lowering.buffer(x, layout)?, lowering.make(y, layout)?);
     lowering.push_map(layer, kernel.id.name, [x, y], 0, move |x, y, ctx| (kernel.run)(&problem, x, y, ctx));
     // Parts do not know the places of the padding that a mean's divisor may count.
-    if layout == Layout::Blocked && !(kind == PoolKind::Average && count_include_pad) {
+    let knows = kind == PoolKind::Max || !count_include_pad;
+    if layout == Layout::Blocked && knows && n * oh * ow > 0 {
         by_rows(lowering, kernel, problem, [x, y]);
     }
     Ok(true)

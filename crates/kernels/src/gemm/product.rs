@@ -221,8 +221,10 @@ impl<T: Tile> Sums<'_, T> {
     /// down.
     fn panel_ahead(&self, q: usize, ks: &Range<usize>) -> &[f32] {
         let Columns::Packed(_) = self.p.b else { return &[] };
-        let (q, ks) =
-            if (q + 1) * T::NR < self.p.n { (q + 1, ks.clone()) } else { (0, ks.end..self.p.k.min(ks.end + ks.len())) };
+        let (q, ks) = match (q + 1) * T::NR < self.p.n {
+            true => (q + 1, ks.clone()),
+            false => (0, ks.end..self.p.k.min(ks.end + ks.len())),
+        };
         let width = panel_width::<T>(T::NR.min(self.p.n - q * T::NR));
         &self.panel_of_b(q, &ks)[..ks.len() * width]
     }
