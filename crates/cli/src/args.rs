@@ -92,9 +92,9 @@ pub(crate) struct RunArgs {
     /// Shape of an input, such as input:1x3x224x224; may be given for each input
     #[arg(long, value_name = "NAME:DIMS", value_parser = parse_shape)]
     pub(crate) shape: Vec<(String, Vec<usize>)>,
-    /// Images a run, where the model leaves that free
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = parse_batch)]
-    pub(crate) batch: usize,
+    /// Images a run, where the model leaves that free [default: 1; `run` on many photos: one a thread]
+    #[arg(long, value_name = "N", value_parser = parse_batch)]
+    pub(crate) batch: Option<usize>,
     /// How layers run: a file that `tune -o` or `explain --text -o` wrote, or none for the kernels' own choosers
     /// [default: what `tune` measured on this machine]
     #[arg(long, value_name = "FILE")]
@@ -129,7 +129,12 @@ impl RunArgs {
 
     /// The shapes of the model's inputs under these flags.
     pub(crate) fn shapes(&self, model: &Model) -> Result<Vec<Vec<usize>>> {
-        Ok(model.shapes(&self.shape, self.batch)?)
+        Ok(model.shapes(&self.shape, self.batch())?)
+    }
+
+    /// Images a run.
+    pub(crate) fn batch(&self) -> usize {
+        self.batch.unwrap_or(1)
     }
 }
 

@@ -10,6 +10,6 @@ mod run;
 pub mod schedule;
 
 pub use error::{PlanError, RunError};
-pub use plan::{Operand, Plan, Role, StepInfo, Weights};
+pub use plan::{Network, Operand, Plan, Role, StepInfo, Weights};
 pub use run::{Arena, Outputs};
 pub use schedule::Schedule;

@@ -8,8 +8,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use support::{NETWORKS, compile, inputs, machines, network, specialized};
-use tilewise_engine::Arena;
+use support::{NETWORKS, inputs, machines, network, specialized};
+use tilewise_engine::{Arena, Network, Schedule, Weights};
+use tilewise_graph::Images;
 use tilewise_kernels::Pool;
 use tilewise_tensor::{Tensor, View};
 
@@ -37,12 +38,19 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn a_run_allocates_nothing() {
     for (name, text) in NETWORKS {
-        let graph = specialized(&network(text), 1);
-        let tensors = inputs(&graph, 1);
-        let views: Vec<View<'_>> = tensors.iter().map(Tensor::view).collect();
-        for cpu in machines() {
+        let [graph, batch] = [1, 2].map(|count| specialized(&network(text), count));
+        let images = Images::of(&graph, &batch).unwrap().unwrap();
+        let [head, tail] = images.cut(images.nodes().len()).unwrap();
+        let by_image = Network::ByImage { head, count: 2, tail };
+        for (network, cpu) in [Network::Whole(graph.clone()), by_image]
+            .iter()
+            .flat_map(|n| machines().into_iter().map(move |cpu| (n, cpu)))
+        {
+            let tensors = inputs(if matches!(network, Network::Whole(_)) { &graph } else { &batch }, 1);
+            let views: Vec<View<'_>> = tensors.iter().map(Tensor::view).collect();
             for threads in [1, 2] {
-                let plan = compile(&graph, &cpu, threads);
+                let cpu = cpu.clone().with_cores(threads);
+                let plan = network.compile(&Schedule::default(), &cpu, &Weights::default()).unwrap();
                 let mut arena = Arena::new(&plan, Arc::new(Pool::new(threads))).unwrap();
                 // The first run wakes the pool's threads; starting up, they allocate what the standard library keeps.
                 plan.run(&views, &mut arena).unwrap();

@@ -4,10 +4,14 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use support::{NETWORKS, compile, inputs, machines, network, run, specialized};
-use tilewise_engine::Schedule;
-use tilewise_graph::evaluate;
-use tilewise_tensor::{Tensor, difference};
+
+use tilewise_engine::{Arena, Network, Schedule, Weights};
+use tilewise_graph::{Images, evaluate};
+use tilewise_kernels::Pool;
+use tilewise_tensor::{Tensor, View, difference};
 
 #[test]
 fn compiled_networks_equal_the_reference_on_every_tier() {
@@ -123,6 +127,61 @@ fn results_are_bit_identical_over_threads_and_batch_places() {
             }
         }
     }
+}
+
+#[test]
+fn batches_that_go_image_by_image_are_bit_identical_wherever_they_are_cut() {
+    for (name, text) in NETWORKS {
+        let source = network(text);
+        let (one, all) = (specialized(&source, 1), specialized(&source, 4));
+        let batch = inputs(&all, 5);
+        let images = Images::of(&one, &all).unwrap().unwrap();
+        assert_eq!(images.nodes().len(), all.nodes().count(), "{name}");
+        for cpu in machines() {
+            let expected = run(&compile(&all, &cpu, 1), &batch, 1);
+            let cuts = Network::cuts(&images);
+            for at in (0..cuts.len()).filter(|&at| cuts[at]) {
+                let [head, tail] = images.cut(at).unwrap();
+                let network = Network::ByImage { head, count: 4, tail };
+                for threads in [1, 2] {
+                    let cpu = cpu.clone().with_cores(threads);
+                    let plan = network.compile(&Schedule::default(), &cpu, &Weights::default()).unwrap();
+                    let by_image = plan.steps().filter(|step| step.times == 4).count();
+                    assert!(by_image > 0 && plan.turns().len() == plan.steps().len());
+                    for (output, expected) in run(&plan, &batch, threads).iter().zip(&expected) {
+                        let same = output.bytes()[..] == expected.bytes()[..];
+                        assert!(same, "{name}, cut after {at}, {}, {threads} threads", cpu.tier);
+                    }
+                    // Whoever watches sees every step: those of an image after each that the calling thread has.
+                    let views: Vec<View<'_>> = batch.iter().map(Tensor::view).collect();
+                    let mut arena = Arena::new(&plan, Arc::new(Pool::new(threads))).unwrap();
+                    let mut seen = vec![0; plan.steps().len()];
+                    plan.run_observed(&views, &mut arena, |step| seen[step] += 1).unwrap();
+                    assert!(threads > 1 || seen == plan.turns(), "{seen:?}");
+                    assert!(seen[by_image..] == plan.turns()[by_image..], "{seen:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_schedule_names_layers_of_both_parts_of_a_batch() {
+    let (_, text) = NETWORKS[0];
+    let (one, all) = (specialized(&network(text), 1), specialized(&network(text), 4));
+    let cpu = machines().pop().unwrap().with_cores(2);
+    let images = Images::of(&one, &all).unwrap().unwrap();
+    let at = 1;
+    let [head, tail] = images.cut(at).unwrap();
+    let network = Network::ByImage { head, count: 4, tail };
+    let usual = network.compile(&Schedule::default(), &cpu, &Weights::default()).unwrap();
+    let mut schedule = usual.schedule().clone();
+    let (_, &choice) = usual.schedule().iter().next().unwrap();
+    schedule.set("no layer of either", choice);
+    let plan = network.compile(&schedule, &cpu, &Weights::default()).unwrap();
+    assert_eq!(plan.schedule(), usual.schedule());
+    let misfits: Vec<&str> = plan.misfits().iter().map(|misfit| misfit.layer.as_str()).collect();
+    assert_eq!(misfits, ["no layer of either"]);
 }
 
 /// The `i`th of `n` equal parts along the first axis.

@@ -7,6 +7,7 @@ pub mod attr;
 mod edit;
 mod error;
 mod graph;
+mod images;
 mod infer;
 mod interpret;
 pub mod ops;
@@ -17,6 +18,7 @@ mod verify;
 
 pub use error::{GraphError, OpError};
 pub use graph::{Constant, Graph, Node, NodeId, Origin, Value, ValueId};
+pub use images::{Crossing, Images};
 pub use infer::{Known, refine};
 pub use interpret::{Interpreter, evaluate};
 pub use ops::{Arg, Args, Op, Operator};

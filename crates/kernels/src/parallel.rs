@@ -156,6 +156,25 @@ impl Pool {
         }
     }
 
+    /// As [`Pool::run`], where each task writes a part of each of some slices: these are cut into as many equal parts as there
+    /// are tasks, what is left over at their ends aside.
+    ///
+    /// # Panics
+    /// With the panic of a task.
+    pub fn run_parts<T: Send, const W: usize>(
+        &self,
+        tasks: usize,
+        slices: [&mut [T]; W],
+        f: &(dyn Fn(Task, [&mut [T]; W]) + Sync),
+    ) {
+        let slices = slices.map(Shards::new);
+        self.run(tasks, &|task| {
+            let part = |slice: &Shards<'_, T>| slice.len() / tasks * task.index..slice.len() / tasks * (task.index + 1);
+            // SAFETY: every task has a number of its own, and the parts of two numbers do not overlap.
+            f(task, std::array::from_fn(|i| unsafe { slices[i].range(part(&slices[i])) }));
+        });
+    }
+
     fn open(&self, tasks: usize, f: &(dyn Fn(Task) + Sync)) {
         let shared = &*self.shared;
         // SAFETY: only the lifetime is erased; `run` returns only after the last worker that read the pointer left.
@@ -321,6 +340,17 @@ mod tests {
                 }
                 assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 20), "{threads} threads, {tasks} tasks");
             }
+        }
+    }
+
+    #[test]
+    fn every_task_has_its_part_of_each_slice() {
+        for threads in [1, 3] {
+            let (mut a, mut b) = ([0; 10], [0; 5]);
+            Pool::new(threads).run_parts(5, [&mut a, &mut b], &|task, parts| {
+                parts.into_iter().flatten().for_each(|value| *value += task.index + 1);
+            });
+            assert_eq!((a, b), ([1, 1, 2, 2, 3, 3, 4, 4, 5, 5], [1, 2, 3, 4, 5]));
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use tilewise_engine::Arena;
+use tilewise_engine::plan::Network;
 use tilewise_graph::{Graph, Interpreter, ValueId};
 use tilewise_tensor::{Difference, Tensor, View, difference};
 
@@ -160,7 +161,7 @@ fn outputs(graph: &Graph, actual: &[Tensor], expected: &[Tensor], tolerances: &T
 /// Compiles a graph and runs it once.
 fn run(model: &Model, graph: &Graph, inputs: &[Tensor], options: &Options) -> Result<Vec<Tensor>, Error> {
     let cpu = options.cpu();
-    let plan = pipeline::compile(graph, options, &cpu, model.weights())?;
+    let plan = pipeline::compile(&Network::Whole(graph.clone()), options, &cpu, model.weights())?;
     let mut arena = Arena::new(&plan, options::pool(cpu.cores))?;
     let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
     let outputs = plan.run(&views, &mut arena)?;

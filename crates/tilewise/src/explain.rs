@@ -55,9 +55,12 @@ pub struct Candidate {
     pub measured_ms: Option<f64>,
 }
 
-/// Every way to run the layer of a decision, the fastest first: measured are the decision itself and the `most` that
-/// should be fastest.
-pub fn candidates(decision: &Decision, options: &Options, most: usize) -> Vec<Candidate> {
+/// Every way to run the layer of a step, the fastest first: measured are the step's own and the `most` that should be
+/// fastest. None where there is no choice.
+pub fn candidates(step: &StepInfo, options: &Options, most: usize) -> Vec<Candidate> {
+    let Some(decision) = step.decision else { return Vec::new() };
+    // Images that go one by one have a core each.
+    let options = &Options { threads: Some(step.cpu(&options.cpu()).cores), ..options.clone() };
     let (cpu, machine) = (options.cpu(), ceilings::constants(options));
     let problem = decision.problem;
     let predicted = |choice| predict(&Decision { problem, choice }, &cpu, &machine);

@@ -135,8 +135,8 @@ impl Model {
         }
         drop(plans);
         let named: Vec<(&str, &[usize])> = self.inputs().map(|(name, _)| name).zip(shapes.iter().copied()).collect();
-        let graph = self.specialized(&named)?;
-        let plan = Arc::new(pipeline::compile(&graph, options, &key.cpu, &shared.weights)?);
+        let network = pipeline::network(&shared.optimized, &named, &key.cpu)?;
+        let plan = Arc::new(pipeline::compile(&network, options, &key.cpu, &shared.weights)?);
         let mut plans = lock();
         plans.push((key, Arc::clone(&plan)));
         if plans.len() > KEPT_PLANS {

@@ -1,7 +1,8 @@
 //! The whole story on one screen: from the bytes of a model to a plan that runs.
 
+use tilewise_engine::plan::{self, Network, NetworkPart};
 use tilewise_engine::schedule::{self, Store};
-use tilewise_engine::{Plan, Schedule, Weights, plan};
+use tilewise_engine::{Plan, Schedule, Weights};
 use tilewise_formats::onnx;
 use tilewise_graph::{Graph, passes};
 use tilewise_kernels::Cpu;
@@ -31,21 +32,44 @@ pub(crate) fn specialize(graph: &Graph, shapes: &[(&str, &[usize])]) -> Result<G
     Ok(graph)
 }
 
-/// The specialized network -> how its layers run: as the options say, else as the store knows it.
-pub(crate) fn schedule(graph: &Graph, options: &Options, cpu: &Cpu) -> Result<Schedule, Error> {
-    let store = options.store.as_ref().filter(|_| options.schedule.is_empty()).map(|folder| Store::open(folder, cpu));
-    match store {
-        Some(store) if !store.is_empty() => {
-            let questions = plan::survey(graph, &Schedule::default(), cpu)?.questions;
-            Ok(schedule::recall(&questions, cpu, &store))
-        }
-        _ => Ok(options.schedule.clone()),
+/// The network, fixed to input shapes -> the network to compile: where these are of a batch, in a part that goes image by
+/// image and the rest.
+pub(crate) fn network(graph: &Graph, shapes: &[(&str, &[usize])], cpu: &Cpu) -> Result<Network, Error> {
+    let all = specialize(graph, shapes)?;
+    let of_one: Vec<(&str, Vec<usize>)> = shapes
+        .iter()
+        .filter(|(_, shape)| shape.first().is_some_and(|&count| count > 1))
+        .map(|(name, shape)| (*name, [&[1], &shape[1..]].concat()))
+        .collect();
+    let of_one: Vec<(&str, &[usize])> = of_one.iter().map(|(name, shape)| (*name, &shape[..])).collect();
+    if of_one.is_empty() || of_one.len() < shapes.len() {
+        return Ok(Network::Whole(all));
+    }
+    // A network that takes no single image takes its batch as a whole.
+    match specialize(graph, &of_one) {
+        Ok(one) => Ok(Network::by_image(&one, all, cpu)?),
+        Err(_) => Ok(Network::Whole(all)),
     }
 }
 
-/// The specialized network and its schedule -> steps over planned memory, with packed weights.
-pub(crate) fn compile(graph: &Graph, options: &Options, cpu: &Cpu, weights: &Weights) -> Result<Plan, Error> {
-    let plan = plan::compile(graph, &schedule(graph, options, cpu)?, cpu, weights)?;
+/// The network to compile -> how its layers run: as the options say, else as the store knows it.
+pub(crate) fn schedule(network: &Network, options: &Options, cpu: &Cpu) -> Result<Schedule, Error> {
+    let folder = options.store.as_ref().filter(|_| options.schedule.is_empty());
+    let Some(folder) = folder else { return Ok(options.schedule.clone()) };
+    let mut schedule = Schedule::default();
+    for NetworkPart { graph, cpu, .. } in network.parts(cpu) {
+        let store = Store::open(folder, &cpu);
+        if !store.is_empty() {
+            let questions = plan::survey(graph, &Schedule::default(), &cpu)?.questions;
+            schedule.extend(&schedule::recall(&questions, &cpu, &store));
+        }
+    }
+    Ok(schedule)
+}
+
+/// The network and its schedule -> steps over planned memory, with packed weights.
+pub(crate) fn compile(network: &Network, options: &Options, cpu: &Cpu, weights: &Weights) -> Result<Plan, Error> {
+    let plan = network.compile(&schedule(network, options, cpu)?, cpu, weights)?;
     if let Some(told) = options.on_misfit {
         plan.misfits().iter().for_each(told);
     }

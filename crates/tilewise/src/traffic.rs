@@ -14,7 +14,7 @@
 //! The arena gives the places of dead values to new ones, so that activations never count for more than the arena.
 
 use serde::Serialize;
-use tilewise_engine::{Operand, Plan, Role};
+use tilewise_engine::{Operand, Plan, Role, StepInfo};
 use tilewise_kernels::Cpu;
 
 use crate::Level;
@@ -29,10 +29,27 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// The traffic of each step of a plan on a machine, in runs that follow each other.
+    /// The traffic of each step of a plan on a machine, in runs that follow each other. Of steps that compute one image at
+    /// a time, that of all images: each of these finds what the one before left on its core.
     pub fn of_plan(plan: &Plan, cpu: &Cpu) -> Vec<Traffic> {
-        let steps: Vec<&[Operand]> = plan.steps().map(|step| &step.operands[..]).collect();
-        of_steps(&steps, plan.arena_bytes() as u64, cpu)
+        let arena = plan.arena_bytes() as u64;
+        let (by_image, batch): (Vec<&StepInfo>, Vec<&StepInfo>) = plan.steps().partition(|step| step.times > 1);
+        let one = cpu.clone().with_cores(1);
+        let mut traffic: Vec<Traffic> = Vec::new();
+        for (steps, cpu) in [(by_image, &one), (batch, cpu)] {
+            let times = steps.first().map_or(1, |step| step.times as u64);
+            let once = |operand: &Operand| Operand { bytes: operand.bytes / times, ..*operand };
+            let operands: Vec<Vec<Operand>> =
+                steps.iter().map(|step| step.operands.iter().map(once).collect()).collect();
+            let operands: Vec<&[Operand]> = operands.iter().map(Vec::as_slice).collect();
+            traffic.extend(of_steps(&operands, arena, cpu).into_iter().map(|of_one| of_one.times(times)));
+        }
+        traffic
+    }
+
+    fn times(self, times: u64) -> Self {
+        let [weights, activations] = [self.weights, self.activations].map(|levels| levels.map(|bytes| times * bytes));
+        Traffic { weights, activations }
     }
 
     /// Bytes that come from a level or from further away, and so cross it: its load.

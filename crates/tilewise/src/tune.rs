@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use tilewise_engine::Schedule;
+use tilewise_engine::plan::{NetworkPart, survey};
 use tilewise_engine::schedule::{Budget, Store, Tuned, search};
 
-use crate::{Error, Model, Options, options};
+use crate::{Error, Model, Options, options, pipeline};
 
 /// What tuning found, and what became of it.
+#[derive(Default)]
 pub struct Tuning {
     /// What was found.
     pub tuned: Tuned,
@@ -27,11 +29,19 @@ pub struct Tuning {
 /// [`Error::Graph`] and [`Error::Plan`].
 pub fn tune(model: &Model, shapes: &[&[usize]], options: &Options, budget: &Budget<'_>) -> Result<Tuning, Error> {
     let cpu = options.cpu();
-    let mut store = options.store.as_ref().map_or_else(|| Store::in_memory(&cpu), |folder| Store::open(folder, &cpu));
     let named: Vec<(&str, &[usize])> = model.inputs().map(|(name, _)| name).zip(shapes.iter().copied()).collect();
-    let graph = model.specialized(&named)?;
-    let pool = options::pool(cpu.cores);
-    let tuned = search(&graph, (&cpu, &pool), model.weights(), budget, &mut store)?;
-    let schedule = tilewise_engine::plan::survey(&graph, &tuned.schedule, &cpu)?.schedule;
-    Ok(Tuning { tuned, schedule, kept: store.path().map(Into::into), lost: store.into_error() })
+    let network = pipeline::network(model.optimized(), &named, &cpu)?;
+    let parts = network.parts(&cpu);
+    let budget = Budget { time: budget.time / parts.len() as u32, ..*budget };
+    let mut tuning = Tuning::default();
+    for NetworkPart { graph, cpu, rounds } in parts {
+        let store = options.store.as_ref();
+        let mut store = store.map_or_else(|| Store::in_memory(&cpu), |folder| Store::open(folder, &cpu));
+        let tuned = search(graph, (&cpu, &options::pool(cpu.cores)), model.weights(), &budget, &mut store)?;
+        tuning.schedule.extend(&survey(graph, &tuned.schedule, &cpu)?.schedule);
+        tuning.tuned.add(tuned, rounds);
+        tuning.kept = store.path().map(Into::into);
+        tuning.lost = store.into_error().or(tuning.lost);
+    }
+    Ok(tuning)
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use tilewise::graph::evaluate;
-use tilewise::{DType, Model, Options, Tensor, to_f32};
+use tilewise::{DType, Model, Options, Tensor, Traffic, to_f32};
 
 /// A small network with free batch, height and width, with shape arithmetic and an operator that is interpreted.
 const NETWORK: &str = "
@@ -110,4 +110,31 @@ fn wrong_inputs_are_told_with_what_was_expected() {
     assert!(dtype.contains("u8") && dtype.contains("f32"), "{dtype}");
     // The session still works.
     session.run(&[("x", &x)]).unwrap();
+}
+
+#[test]
+fn a_batch_goes_image_by_image_as_far_as_its_weights_are_few() {
+    let model = Model::zoo("squeezenet-1.1", 7).unwrap();
+    let options = Options { threads: Some(2), ..Options::default() };
+    let mut session = model.session(options.clone());
+    let batch = image(4, 224, 224);
+    let [(_, together)] = &*session.run(&[("input", &batch)]).unwrap() else { panic!("one output") };
+    let (plan, _) = session.prepare(&[&[4, 3, 224, 224]]).unwrap();
+    let times: Vec<usize> = plan.steps().map(|step| step.times).collect();
+    assert_eq!((times[0], times.iter().filter(|&&times| times == 4).count() > 20), (4, true), "{times:?}");
+    let traffic = Traffic::of_plan(plan, &options.cpu());
+    let lengths = [plan.turns().len(), plan.live_bytes().len(), traffic.len()];
+    assert_eq!(lengths, [times.len(); 3]);
+    let macs: u64 = plan.steps().map(|step| step.macs).sum();
+    let (one, _) = session.prepare(&[&[1, 3, 224, 224]]).unwrap();
+    assert_eq!(macs, 4 * one.steps().map(|step| step.macs).sum::<u64>());
+    let pixels = batch.values::<f32>().unwrap();
+    for (index, image) in pixels.chunks(pixels.len() / 4).enumerate() {
+        let image = Tensor::from_slice(&[1, 3, 224, 224], image).unwrap();
+        let [(_, alone)] = &*session.run(&[("input", &image)]).unwrap() else { panic!("one output") };
+        let (together, alone) = (together.values::<f32>().unwrap(), alone.values::<f32>().unwrap());
+        let together = &together[index * alone.len()..(index + 1) * alone.len()];
+        let gap = together.iter().zip(alone.iter()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(gap < 1e-5, "image {index}: {gap}");
+    }
 }

@@ -56,10 +56,7 @@ impl Explain {
             });
             ensure!(!rows.is_empty(), "no layer is named '{wanted}'; `tilewise explain` lists them");
             let options = session.options();
-            let ways_of = |row: &Explained| {
-                row.info.decision.as_ref().map(|decision| candidates(decision, options, TRIED)).unwrap_or_default()
-            };
-            ways = rows.iter().map(ways_of).collect();
+            ways = rows.iter().map(|row| candidates(&row.info, options, TRIED)).collect();
         }
         let cpu = session.options().cpu();
         if self.output.json {
@@ -78,13 +75,17 @@ impl Explain {
         }
         for (row, decision) in rows.iter().filter_map(|row| Some((row, row.info.decision.as_ref()?))) {
             if self.loops {
-                let turns = match row.turns {
+                let images = match row.info.times {
+                    0 | 1 => String::new(),
+                    images => format!("for {images} images, each on one core, which has all layers of it in turn\n"),
+                };
+                let turns = match row.turns / row.info.times {
                     0 | 1 => String::new(),
                     turns => format!(
                         "for {turns} turns, each some of the output rows, after which its neighbours have theirs\n"
                     ),
                 };
-                text += &format!("\n{}: {turns}{}", row.info.layer, decision.loops(&cpu));
+                text += &format!("\n{}: {images}{turns}{}", row.info.layer, decision.loops(&row.info.cpu(&cpu)));
             }
         }
         output::text(path, &text)?;
@@ -99,7 +100,10 @@ const TRIED: usize = 12;
 fn choice(row: &Explained) -> String {
     let decision = row.info.decision.as_ref();
     let choice = decision.map_or_else(|| row.info.kernel.to_owned(), |decision| decision.choice.to_string());
-    if row.turns > 1 { format!("{choice}, {} turns", row.turns) } else { choice }
+    let images = if row.info.times > 1 { format!(", {} images one by one", row.info.times) } else { String::new() };
+    let turns = row.turns / row.info.times;
+    let turns = if turns > 1 { format!(", {turns} turns") } else { String::new() };
+    format!("{choice}{images}{turns}")
 }
 
 /// The share of the measured time that what limits the step takes at the machine's rate.
@@ -109,8 +113,11 @@ fn of_bound(row: &Explained) -> f64 {
 
 fn as_json(row: &Explained, ways: Option<&Vec<Candidate>>, cpu: &Cpu) -> serde_json::Value {
     let (info, predicted) = (&row.info, &row.predicted);
-    let (choice, loops) =
-        info.decision.as_ref().map(|decision| (decision.choice.to_string(), decision.loops(cpu))).unwrap_or_default();
+    let (choice, loops) = info
+        .decision
+        .as_ref()
+        .map(|decision| (decision.choice.to_string(), decision.loops(&info.cpu(cpu))))
+        .unwrap_or_default();
     let mut object = json!({"layer": info.layer, "merged": info.merged, "op": info.op, "kernel": info.kernel,
         "choice": choice, "turns": row.turns, "loops": loops, "output": info.output, "macs": info.macs, "bytes": info.bytes,
         "predicted_ms": predicted.seconds() * 1e3, "measured_ms": row.measured_ms,

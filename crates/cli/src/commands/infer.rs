@@ -76,7 +76,7 @@ impl Infer {
         };
         let mut shapes = self.run.shape.clone();
         shapes.extend(given.iter().map(|(name, tensor)| (name.clone(), tensor.shape().to_vec())));
-        let shapes = model.shapes(&shapes, self.run.batch)?;
+        let shapes = model.shapes(&shapes, self.run.batch())?;
         let mut tensors = filled(model, &shapes, fill, self.model.seed)?;
         for (tensor, name) in tensors.iter_mut().zip(&names) {
             if let Some((_, file)) = given.iter().find(|(other, _)| other == name) {

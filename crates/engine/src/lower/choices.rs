@@ -8,7 +8,7 @@ use super::{Layer, Lowering};
 use crate::schedule::{self, Choice, Misfit, Problem, Question};
 
 /// A name for each node, unique in the graph: its own, or that of its first output where several share it.
-pub(super) fn layer_names(graph: &Graph) -> HashMap<NodeId, String> {
+pub(crate) fn layer_names(graph: &Graph) -> HashMap<NodeId, String> {
     let mut count: HashMap<&str, usize> = HashMap::new();
     for (_, node) in graph.nodes() {
         *count.entry(&node.name).or_default() += 1;

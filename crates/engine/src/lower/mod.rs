@@ -38,6 +38,7 @@ use crate::schedule::{Misfit, Question};
 use crate::{PlanError, Schedule, Weights};
 
 pub(crate) use buffers::{Buffer, Storage};
+pub(crate) use choices::layer_names;
 pub(crate) use flow::Flow;
 pub(crate) use layout::Layout;
 pub(crate) use steps::NewStep;
@@ -59,8 +60,26 @@ pub(crate) struct Lowered {
     pub(crate) misfits: Vec<Misfit>,
 }
 
+/// Whom a graph takes its inputs from and hands its outputs to.
+#[derive(Clone, Default)]
+pub(crate) enum Ends {
+    /// The caller on both sides, who has all values row-major.
+    #[default]
+    Caller,
+    /// The caller, and another part of the network, which takes each output as it was made.
+    Head,
+    /// A head, which made the inputs in these layouts, and the caller.
+    Tail(Vec<Layout>),
+}
+
 /// Lowers every node of a graph, in order.
-pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Lowered, PlanError> {
+pub(crate) fn lower(
+    graph: &Graph,
+    ends: &Ends,
+    schedule: &Schedule,
+    cpu: &Cpu,
+    weights: &Weights,
+) -> Result<Lowered, PlanError> {
     let mut lowering = Lowering {
         graph,
         cpu,
@@ -82,16 +101,24 @@ pub(crate) fn lower(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Wei
         questions: Vec::new(),
         misfits: schedule.refused().to_vec(),
     };
-    let inputs = lowering.inputs()?;
+    let inputs = lowering.inputs(ends)?;
     for id in graph.order()? {
         if !lowering.absorbed.contains(&id) {
             lowering.node(id)?;
         }
     }
-    let outputs = lowering.outputs()?;
+    let outputs = lowering.outputs(ends)?;
     lowering.note_strangers();
     let Lowering { steps, buffers, dynamic, chosen: schedule, questions, flows, misfits, .. } = lowering;
     Ok(Lowered { steps, buffers, inputs, outputs, dynamic, schedule, questions, flows, misfits })
+}
+
+/// True where a step may compute a node and the one that reads its output: functions of each element are computed with what
+/// they are of, a depthwise convolution with the one behind it, and the parts of a shuffle of channels together.
+pub(crate) fn may_share_a_step(node: &Node, reader: &Node) -> bool {
+    let depthwise = matches!(&node.op, Op::Conv(op) if op.group > 1) && matches!(reader.op, Op::Conv(_));
+    let moves = |node: &Node| matches!(node.op, Op::Reshape(_) | Op::Transpose(_));
+    matches!(reader.op, Op::Unary(_) | Op::Binary(_)) || depthwise || (moves(node) && moves(reader))
 }
 
 /// A lowering under way.
@@ -140,26 +167,29 @@ impl Layer<'_> {
 }
 
 impl<'a> Lowering<'a> {
-    fn inputs(&mut self) -> Result<Vec<Input>, PlanError> {
+    fn inputs(&mut self, ends: &Ends) -> Result<Vec<Input>, PlanError> {
+        let made = if let Ends::Tail(layouts) = ends { &layouts[..] } else { &[] };
+        let layouts = made.iter().copied().chain(std::iter::repeat(Layout::Plain));
         let mut inputs = Vec::new();
-        for &id in self.graph.inputs() {
+        for (&id, layout) in self.graph.inputs().iter().zip(layouts) {
             let value = self.graph.value(id);
             let free = || PlanError::FreeInput { name: value.name.to_string(), ty: value.ty.to_string() };
             let shape = value.ty.known_shape().ok_or_else(free)?;
-            let buffer = self.make(id, Layout::Plain)?;
+            let buffer = self.make(id, layout)?;
             self.touch(buffer, 0);
             inputs.push(Input { name: Arc::clone(&value.name), dtype: value.ty.dtype, shape, buffer });
         }
         Ok(inputs)
     }
 
-    fn outputs(&mut self) -> Result<Vec<Output>, PlanError> {
+    fn outputs(&mut self, ends: &Ends) -> Result<Vec<Output>, PlanError> {
         let mut outputs = Vec::new();
         for (name, id) in self.graph.outputs() {
             let ty = &self.graph.value(*id).ty;
             let shape = if self.is_dynamic(*id) { Vec::new() } else { ty.known_shape().unwrap_or_default() };
-            let buffer = self.buffer(*id, Layout::Plain)?;
-            outputs.push(Output { name: Arc::clone(name), dtype: ty.dtype, shape, buffer });
+            let layout = if matches!(ends, Ends::Head) { self.made_in(*id) } else { Layout::Plain };
+            let buffer = self.buffer(*id, layout)?;
+            outputs.push(Output { name: Arc::clone(name), dtype: ty.dtype, shape, buffer, layout });
         }
         self.note_flow();
         let end = self.steps.len();

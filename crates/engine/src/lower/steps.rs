@@ -66,6 +66,7 @@ impl Lowering<'_> {
             macs: new.macs,
             bytes,
             operands: self.operands(new.reads, new.writes),
+            times: 1,
         };
         self.steps.push(Step { info, run: new.run, rows: None });
     }
@@ -118,6 +119,7 @@ impl Lowering<'_> {
             macs: 0,
             bytes: (self.len(x) + self.len(y)) as u64,
             operands: self.operands(&[x], &[y]),
+            times: 1,
         };
         self.steps.push(Step { info, run, rows: None });
     }

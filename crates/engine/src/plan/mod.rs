@@ -1,6 +1,7 @@
 //! Plans: a network lowered to a flat list of steps over planned memory. Immutable, and shared between threads.
 
 mod layout;
+mod network;
 mod operand;
 mod order;
 mod weights;
@@ -14,11 +15,12 @@ use tilewise_kernels::Cpu;
 use tilewise_kernels::movement::Reorder;
 use tilewise_tensor::{AlignedBuffer, DType};
 
-use crate::lower::{self, Flow, Lowered};
+use crate::lower::{self, Ends, Flow, Layout, Lowered};
 use crate::run::Memory;
 use crate::schedule::{Decision, Machine, Misfit, Predicted, Question, predict, predict_fixed};
 use crate::{PlanError, RunError, Schedule};
 
+pub use network::{Network, NetworkPart};
 pub use operand::{Operand, Role};
 pub(crate) use order::{ByRows, Part, Turn};
 pub use weights::Weights;
@@ -94,6 +96,16 @@ pub struct StepInfo {
     pub bytes: u64,
     /// The same by operand.
     pub operands: Vec<Operand>,
+    /// How many times a run computes it: once, or once for each image where these go one by one. Multiply-adds and bytes
+    /// are those of all times.
+    pub times: usize,
+}
+
+impl StepInfo {
+    /// The machine that the step is compiled for: one core where the cores take images of their own.
+    pub fn cpu(&self, cpu: &Cpu) -> Cpu {
+        if self.times > 1 { cpu.clone().with_cores(1) } else { cpu.clone() }
+    }
 }
 
 /// An input of a plan.
@@ -118,11 +130,27 @@ pub struct Output {
     /// Shape; meaningless where the data decide it.
     pub shape: Vec<usize>,
     pub(crate) buffer: BufferId,
+    pub(crate) layout: Layout,
 }
+
+/// The part of a plan that computes one image of a batch after the other.
+pub(crate) struct ByImage {
+    /// The plan for one image, on one core.
+    pub(crate) plan: Plan,
+    /// How many images there are.
+    pub(crate) count: usize,
+    /// Where its outputs go: for each a buffer of all images, and no buffer for those that there are not.
+    pub(crate) handed: [BufferId; MOST_HANDED],
+}
+
+/// Values that may pass from the part of a network that goes image by image to the rest.
+pub(crate) const MOST_HANDED: usize = 8;
 
 /// A compiled network; see [`compile`].
 pub struct Plan {
     pub(crate) id: u64,
+    /// What runs before, for each image by itself.
+    pub(crate) by_image: Option<Box<ByImage>>,
     pub(crate) places: Vec<Place>,
     pub(crate) steps: Vec<Step>,
     /// The order in which they run.
@@ -153,15 +181,28 @@ impl Plan {
 
     /// What the steps are, in order.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = &StepInfo> {
-        self.steps.iter().map(|step| &step.info)
+        let mut infos = self.by_image.as_ref().map_or_else(Vec::new, |each| each.plan.steps().collect());
+        infos.extend(self.steps.iter().map(|step| &step.info));
+        infos.into_iter()
+    }
+
+    /// How many of the steps compute one image at a time.
+    pub(crate) fn steps_by_image(&self) -> usize {
+        self.by_image.as_ref().map_or(0, |each| each.plan.steps.len())
     }
 
     /// Turns that each step takes in a run, in order: more than one where it takes turns with its neighbours, a slice of
-    /// output rows each, so that what one hands to the next stays in the cache.
+    /// output rows each, so that what one hands to the next stays in the cache, or where it computes one image at a time.
     pub fn turns(&self) -> Vec<usize> {
         let mut turns = vec![0; self.steps.len()];
         self.turns.iter().filter_map(Turn::step).for_each(|step| turns[step] += 1);
-        turns
+        self.with_images(turns, |each, turns| turns * each.count, Plan::turns)
+    }
+
+    /// What all steps have, from what those have that compute one image.
+    fn with_images<T>(&self, own: Vec<T>, all: impl Fn(&ByImage, T) -> T, of: impl Fn(&Plan) -> Vec<T>) -> Vec<T> {
+        let each = self.by_image.iter().flat_map(|each| of(&each.plan).into_iter().map(|one| all(each, one)));
+        each.chain(own).collect()
     }
 
     /// How the layers run: every choice that was made.
@@ -177,33 +218,52 @@ impl Plan {
 
     /// Bytes of an arena: the activations at their highest, scratch included.
     pub fn arena_bytes(&self) -> usize {
+        self.arena_bytes + self.by_image.as_ref().map_or(0, |each| self.threads * each.plan.arena_bytes)
+    }
+
+    /// Bytes of the arena without what goes image by image.
+    pub(crate) fn own_bytes(&self) -> usize {
         self.arena_bytes
     }
 
     /// Bytes of the arena that are in use during each step, in order, scratch included.
-    pub fn live_bytes(&self) -> &[usize] {
-        &self.live_bytes
+    pub fn live_bytes(&self) -> Vec<usize> {
+        let handed = self.by_image.iter().flat_map(|each| &each.handed);
+        let handed: usize = handed.map(|id| self.places[id.index()].range().len()).sum();
+        self.with_images(self.live_bytes.clone(), |_, live| self.threads * live + handed, Plan::live_bytes)
     }
 
     /// How long each step should take, in order, in runs that follow each other.
     pub fn predicted(&self, cpu: &Cpu, machine: &Machine) -> Vec<Predicted> {
-        let machine = machine.seen_by(self.constant_bytes() + self.arena_bytes, cpu);
+        let machine = machine.seen_by(self.constant_bytes() + self.arena_bytes(), cpu);
+        let one = (cpu.clone().with_cores(1), machine.of_one_core(cpu));
+        let share = |each: &ByImage| each.count as f64 / cpu.cores.max(1) as f64;
+        self.with_images(
+            self.predicted_by_step(cpu, &machine),
+            |each, predicted| predicted.times(share(each)),
+            |plan| plan.predicted_by_step(&one.0, &one.1),
+        )
+    }
+
+    fn predicted_by_step(&self, cpu: &Cpu, machine: &Machine) -> Vec<Predicted> {
         let mut predicted = vec![Predicted::default(); self.steps.len()];
         for turn in &self.turns {
             let Some(number) = turn.step() else { continue };
-            let StepInfo { decision, kernel, macs, bytes, .. } = &self.steps[number].info;
+            let step = &self.steps[number];
+            let StepInfo { decision, kernel, macs, bytes, times, .. } = &step.info;
+            let [macs, bytes] = [*macs, *bytes].map(|all| all / *times as u64);
             predicted[number] += match (decision, turn) {
                 // Of the rows of a part nothing is far that is not far for all of them.
                 (Some(decision), Turn::Part(_, part)) => {
-                    predict(&decision.rows(part.rows.clone(), cpu.cores), cpu, &machine)
+                    predict(&decision.rows(part.rows.clone(), cpu.cores), cpu, machine)
                 }
-                (Some(decision), _) => predict(decision, cpu, &machine),
+                (Some(decision), _) => predict(decision, cpu, machine),
                 (None, Turn::Part(_, part)) => {
-                    let rows = self.steps[number].rows.as_ref().map_or(1, |step| step.problem.n * step.problem.oh());
+                    let rows = step.rows.as_ref().map_or(1, |step| step.problem.n * step.problem.oh());
                     let share = |all: u64| all * part.rows.len() as u64 / rows as u64;
-                    predict_fixed(kernel, [*macs, *bytes].map(share), cpu, &machine)
+                    predict_fixed(kernel, [macs, bytes].map(share), cpu, machine)
                 }
-                (None, _) => predict_fixed(kernel, [*macs, *bytes], cpu, &machine),
+                (None, _) => predict_fixed(kernel, [macs, bytes], cpu, machine),
             };
         }
         predicted
@@ -212,11 +272,38 @@ impl Plan {
     /// Bytes of packed weights and other constants, which all arenas and plans of a model share.
     pub fn constant_bytes(&self) -> usize {
         let mut seen = std::collections::HashSet::new();
-        let constants = self.places.iter().filter_map(|place| match place {
+        let places = self.by_image.iter().flat_map(|each| &each.plan.places).chain(&self.places);
+        let constants = places.filter_map(|place| match place {
             Place::Constant(buffer) => Some(buffer),
             Place::Arena(_) | Place::Dynamic(_) => None,
         });
         constants.filter(|buffer| seen.insert(Arc::as_ptr(buffer))).map(|buffer| buffer.len()).sum()
+    }
+}
+
+impl Plan {
+    /// This plan for a batch of `count` images, after another that computes one of each of its inputs from an image.
+    fn after_each(mut self, mut one: Plan, count: usize) -> Plan {
+        let buffers = self.places.len();
+        for info in one.steps.iter_mut().map(|step| &mut step.info) {
+            info.times = count;
+            info.macs *= count as u64;
+            info.bytes *= count as u64;
+            for operand in &mut info.operands {
+                operand.bytes *= count as u64;
+                operand.buffer += buffers;
+            }
+        }
+        let inputs = one.inputs.iter().map(|input| {
+            let shape = [&[count], &input.shape[1..]].concat();
+            Input { name: Arc::clone(&input.name), dtype: input.dtype, shape, buffer: BufferId::NONE }
+        });
+        let taken = std::mem::replace(&mut self.inputs, inputs.collect());
+        let handed = std::array::from_fn(|i| taken.get(i).map_or(BufferId::NONE, |input| input.buffer));
+        self.schedule.extend(&one.schedule);
+        self.misfits.splice(0..0, one.misfits.iter().cloned());
+        self.by_image = Some(Box::new(ByImage { plan: one, count, handed }));
+        self
     }
 }
 
@@ -227,9 +314,19 @@ impl Plan {
 /// # Errors
 /// [`PlanError`].
 pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Plan, PlanError> {
+    compile_between(graph, &Ends::Caller, schedule, cpu, weights)
+}
+
+fn compile_between(
+    graph: &Graph,
+    ends: &Ends,
+    schedule: &Schedule,
+    cpu: &Cpu,
+    weights: &Weights,
+) -> Result<Plan, PlanError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let Lowered { steps, mut buffers, inputs, outputs, dynamic, schedule, misfits, .. } =
-        lower::lower(graph, schedule, cpu, weights)?;
+        lower::lower(graph, ends, schedule, cpu, weights)?;
     weights.finish();
     let turns = order::order(&steps, &mut buffers, cpu);
     let live_bytes = layout::live_bytes(&buffers, steps.len());
@@ -237,6 +334,7 @@ pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights)
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     Ok(Plan {
         id,
+        by_image: None,
         places,
         steps,
         turns,
@@ -269,7 +367,8 @@ pub struct Survey {
 /// # Errors
 /// [`PlanError`].
 pub fn survey(graph: &Graph, schedule: &Schedule, cpu: &Cpu) -> Result<Survey, PlanError> {
-    let Lowered { steps, schedule, questions, flows, .. } = lower::lower(graph, schedule, cpu, &Weights::unpacked())?;
+    let Lowered { steps, schedule, questions, flows, .. } =
+        lower::lower(graph, &Ends::Caller, schedule, cpu, &Weights::unpacked())?;
     let reorders = steps.into_iter().filter_map(|step| step.info.reorder).collect();
     Ok(Survey { questions, schedule, reorders, flows })
 }

@@ -1,22 +1,43 @@
 //! The arena: all mutable state of a run.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tilewise_graph::ValueType;
-use tilewise_kernels::Pool;
+use tilewise_kernels::{Pool, Task};
 use tilewise_tensor::{AlignedBuffer, Tensor, View};
 
 use super::Memory;
-use crate::plan::{Output, Place, Turn};
+use crate::plan::{ByImage, MOST_HANDED, Output, Place, Turn};
 use crate::{Plan, PlanError, RunError};
 
 /// The memory and the threads that a plan runs with. One arena serves one run at a time; any number of arenas serve
 /// one plan.
 pub struct Arena {
+    space: Space,
+    /// Where images go one by one, the space of each thread for one of them.
+    lanes: Vec<Mutex<Space>>,
+    pool: Arc<Pool>,
+    /// Runs the tasks of one image, on the thread that has it.
+    alone: Arc<Pool>,
+    plan: u64,
+}
+
+/// What a plan writes to.
+struct Space {
     buffer: AlignedBuffer,
     dynamic: Vec<Option<Tensor>>,
-    pool: Arc<Pool>,
-    plan: u64,
+}
+
+impl Space {
+    fn new(plan: &Plan) -> Result<Self, PlanError> {
+        let bytes = plan.own_bytes();
+        let buffer = AlignedBuffer::try_zeroed(bytes).ok_or(PlanError::TooLarge { bytes, memory: plan.memory })?;
+        Ok(Space { buffer, dynamic: vec![None; plan.dynamic] })
+    }
+
+    fn memory<'a>(&'a mut self, plan: &'a Plan, pool: &'a Pool) -> Memory<'a> {
+        Memory { places: &plan.places, bytes: self.buffer.bytes_mut(), dynamic: &mut self.dynamic, pool }
+    }
 }
 
 impl Arena {
@@ -29,11 +50,15 @@ impl Arena {
         if pool.threads() > plan.threads {
             return Err(PlanError::Threads { pool: pool.threads(), plan: plan.threads });
         }
-        let bytes = plan.arena_bytes();
-        let buffer = AlignedBuffer::try_zeroed(bytes).ok_or(PlanError::TooLarge { bytes, memory: plan.memory })?;
-        Ok(Arena { buffer, dynamic: vec![None; plan.dynamic], pool, plan: plan.id })
+        let lanes = plan.by_image.iter().flat_map(|each| (0..pool.threads()).map(|_| Space::new(&each.plan)));
+        let lanes = lanes.map(|lane| lane.map(Mutex::new)).collect::<Result<_, _>>()?;
+        let alone = if pool.threads() == 1 { Arc::clone(&pool) } else { Arc::new(Pool::new(1)) };
+        Ok(Arena { space: Space::new(plan)?, lanes, pool, alone, plan: plan.id })
     }
 }
+
+/// Who is told the number of each step when it is done.
+type Observer<'a> = dyn FnMut(usize) + Send + 'a;
 
 impl Plan {
     /// Runs on inputs in the order of [`Plan::inputs`]. Allocates nothing but where an operator's output size depends
@@ -45,8 +70,9 @@ impl Plan {
         self.run_observed(inputs, arena, |_| ())
     }
 
-    /// As [`Plan::run`]; `after` is told the number of each step when it is done. A step that takes turns with others
-    /// is named after each of its turns.
+    /// As [`Plan::run`]; `after` is told the number of each step when it is done, on the calling thread. A step that takes
+    /// turns with others is named after each of its turns, and one that computes one image at a time after each of the images
+    /// that the calling thread has.
     ///
     /// # Errors
     /// [`RunError`].
@@ -54,46 +80,100 @@ impl Plan {
         &'a self,
         inputs: &[View<'_>],
         arena: &'a mut Arena,
-        mut after: impl FnMut(usize),
+        mut after: impl FnMut(usize) + Send,
     ) -> Result<Outputs<'a>, RunError> {
         if arena.plan != self.id {
             return Err(RunError::Arena);
         }
-        let Arena { buffer, dynamic, pool, .. } = &mut *arena;
-        let mut memory = Memory { places: &self.places, bytes: buffer.bytes_mut(), dynamic, pool };
-        self.load(inputs, &mut memory)?;
-        for turn in &self.turns {
-            match turn {
-                Turn::Whole(step) => (self.steps[*step].run)(&mut memory)?,
-                Turn::Part(step, part) => {
-                    if let Some(rows) = &self.steps[*step].rows {
-                        (rows.run)(&mut memory, part);
-                    }
-                }
-                Turn::Keep(keep) => keep.run(&mut memory),
-            }
-            turn.step().into_iter().for_each(&mut after);
+        self.check(inputs)?;
+        let Arena { space, lanes, pool, alone, .. } = &mut *arena;
+        let mut memory = space.memory(self, pool);
+        match &self.by_image {
+            Some(each) => each.run(inputs, (lanes, alone), &mut memory, &mut after)?,
+            None => self.load(inputs, 0, &mut memory),
         }
+        let first = self.steps_by_image();
+        self.take_turns(&mut memory, &mut |step| after(first + step))?;
         Ok(Outputs { plan: self, arena })
     }
 
-    fn load(&self, inputs: &[View<'_>], memory: &mut Memory<'_>) -> Result<(), RunError> {
+    fn take_turns(&self, memory: &mut Memory<'_>, after: &mut Observer<'_>) -> Result<(), RunError> {
+        for turn in &self.turns {
+            match turn {
+                Turn::Whole(step) => (self.steps[*step].run)(memory)?,
+                Turn::Part(step, part) => {
+                    if let Some(rows) = &self.steps[*step].rows {
+                        (rows.run)(memory, part);
+                    }
+                }
+                Turn::Keep(keep) => keep.run(memory),
+            }
+            turn.step().into_iter().for_each(&mut *after);
+        }
+        Ok(())
+    }
+
+    fn check(&self, inputs: &[View<'_>]) -> Result<(), RunError> {
         if inputs.len() != self.inputs.len() {
             let expected = format!("{} inputs", self.inputs.len());
             return Err(RunError::Input { name: "*".to_owned(), expected, actual: inputs.len().to_string() });
         }
-        for (input, view) in self.inputs.iter().zip(inputs) {
-            if view.dtype() != input.dtype || view.shape() != input.shape {
-                return Err(RunError::Input {
-                    name: input.name.to_string(),
-                    expected: ValueType::known(input.dtype, &input.shape).to_string(),
-                    actual: ValueType::known(view.dtype(), view.shape()).to_string(),
-                });
-            }
-            let ([], [to]) = memory.split::<u8, 0, 1>([], [input.buffer]);
-            to.copy_from_slice(view.bytes());
+        let unfit = |(input, view): &(&crate::plan::Input, &View<'_>)| {
+            view.dtype() != input.dtype || view.shape() != input.shape
+        };
+        match self.inputs.iter().zip(inputs).find(unfit) {
+            Some((input, view)) => Err(RunError::Input {
+                name: input.name.to_string(),
+                expected: ValueType::known(input.dtype, &input.shape).to_string(),
+                actual: ValueType::known(view.dtype(), view.shape()).to_string(),
+            }),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Copies the inputs of a run, which are the `index`th parts of what is given.
+    fn load(&self, inputs: &[View<'_>], index: usize, memory: &mut Memory<'_>) {
+        for (input, view) in self.inputs.iter().zip(inputs) {
+            let ([], [to]) = memory.split::<u8, 0, 1>([], [input.buffer]);
+            to.copy_from_slice(&view.bytes()[index * to.len()..(index + 1) * to.len()]);
+        }
+    }
+}
+
+impl ByImage {
+    /// Runs the images of a batch, each on one thread, and hands their outputs to the memory of the batch.
+    fn run(
+        &self,
+        inputs: &[View<'_>],
+        (lanes, alone): (&[Mutex<Space>], &Pool),
+        memory: &mut Memory<'_>,
+        after: &mut Observer<'_>,
+    ) -> Result<(), RunError> {
+        let (after, failed) = (Mutex::new(after), Mutex::new(None));
+        let pool = memory.pool;
+        let ([], handed) = memory.split::<u8, 0, MOST_HANDED>([], self.handed);
+        pool.run_parts(self.count, handed, &|Task { index, worker }, handed| {
+            // Nobody else has the lane of a worker.
+            let mut lane = lanes[worker].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut one = lane.memory(&self.plan, alone);
+            self.plan.load(inputs, index, &mut one);
+            let mut told = |step| {
+                // The calling thread is worker 0.
+                if worker == 0 {
+                    (after.lock().unwrap_or_else(PoisonError::into_inner))(step);
+                }
+            };
+            match self.plan.take_turns(&mut one, &mut told) {
+                Ok(()) => {
+                    let outputs = self.plan.outputs.iter().zip(handed);
+                    outputs.for_each(|(output, to)| to.copy_from_slice(one.read(output.buffer)));
+                }
+                Err(error) => {
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                }
+            }
+        });
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 }
 
@@ -123,10 +203,10 @@ impl<'a> Outputs<'a> {
     pub fn view(&self, index: usize) -> View<'a> {
         let Output { buffer, dtype, shape, .. } = &self.plan.outputs[index];
         let bytes = match &self.plan.places[buffer.index()] {
-            Place::Arena(range) => &self.arena.buffer.bytes()[range.clone()],
+            Place::Arena(range) => &self.arena.space.buffer.bytes()[range.clone()],
             Place::Constant(constant) => constant.bytes(),
             Place::Dynamic(slot) => {
-                return self.arena.dynamic[*slot].as_ref().expect("a run fills every output").view();
+                return self.arena.space.dynamic[*slot].as_ref().expect("a run fills every output").view();
             }
         };
         View::from_bytes(*dtype, shape, bytes).expect("a buffer is as long as its value")

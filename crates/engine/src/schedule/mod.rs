@@ -142,6 +142,11 @@ impl Schedule {
         self.layers.insert(layer.to_owned(), choice);
     }
 
+    /// Sets the choices of another schedule.
+    pub fn extend(&mut self, other: &Schedule) {
+        self.layers.extend(other.iter().map(|(layer, choice)| (layer.to_owned(), *choice)));
+    }
+
     /// Leaves a layer to the kernels' own choosers.
     pub fn unset(&mut self, layer: &str) {
         self.layers.remove(layer);
@@ -150,6 +155,13 @@ impl Schedule {
     /// True where no layer is named.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty() && self.refused.is_empty()
+    }
+
+    /// The entries of the layers that `first` is true for, and the others.
+    pub(crate) fn split(&self, first: impl Fn(&str) -> bool) -> [Schedule; 2] {
+        let (one, other) =
+            self.layers.iter().map(|(layer, choice)| (layer.clone(), *choice)).partition(|(l, _)| first(l));
+        [Schedule { layers: one, refused: Vec::new() }, Schedule { layers: other, refused: self.refused.clone() }]
     }
 
     /// Entries that no network can follow.

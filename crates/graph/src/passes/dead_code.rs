@@ -3,7 +3,7 @@
 use crate::{Graph, GraphError};
 
 /// Walks from the last node to the first, so that what fed only dead nodes dies with them.
-pub(super) fn run(graph: &mut Graph) -> Result<usize, GraphError> {
+pub(crate) fn run(graph: &mut Graph) -> Result<usize, GraphError> {
     let mut removed = 0;
     let mut readers: Vec<usize> = graph.uses().iter().map(Vec::len).collect();
     for id in graph.order()?.into_iter().rev() {

@@ -23,6 +23,8 @@ mod tests;
 
 use crate::{Graph, GraphError};
 
+pub(crate) use dead_code::run as remove_dead_code;
+
 /// A rewrite with its name and purpose.
 #[derive(Clone, Copy)]
 pub struct Pass {

@@ -117,7 +117,7 @@ pub fn profile(session: &mut Session, inputs: &[View<'_>], options: &ProfileOpti
     let judge = layer::Judge { cpu: &cpu, ceilings: &ceilings, energy: &options.energy, ms };
     let steps = plan.steps().zip(plan.live_bytes()).zip(traffic).zip(&timing.steps);
     let layers: Vec<LayerProfile> = steps
-        .map(|(((info, &live_bytes), traffic), seconds)| judge.layer(info, traffic, 1e3 * seconds, live_bytes as u64))
+        .map(|(((info, live_bytes), traffic), seconds)| judge.layer(info, traffic, 1e3 * seconds, live_bytes as u64))
         .collect();
     timing.runs.sort_by(f64::total_cmp);
     Ok(Profile {

@@ -87,7 +87,7 @@ impl Predict {
         let mut session = self.run.session(model, &self.output)?;
         let shapes = self.run.shapes(model)?;
         let layers = here.predict(&mut session, &shapes.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
-        let why = why(&here.machine, &layers, self.run.batch);
+        let why = why(&here.machine, &layers, self.run.batch());
         Ok(Outcome { machine: here.machine, layers, why })
     }
 
@@ -103,7 +103,7 @@ impl Predict {
             model.inputs().map(|(name, _)| name).zip(shapes.iter().map(Vec::as_slice)).collect();
         let layers: Vec<Layer> = layers(&model.specialized(&named)?)?;
         let layers = predict(&layers, &machine);
-        let why = why(&machine, &layers, self.run.batch);
+        let why = why(&machine, &layers, self.run.batch());
         Ok(Outcome { machine, layers, why })
     }
 
@@ -116,7 +116,7 @@ impl Predict {
         };
         let Outcome { machine, layers, why } = outcome;
         json!({"model": self.model.name(), "machine": machine.name, "precision": machine.precision,
-               "batch": self.run.batch, "peak_gops": machine.peak() / 1e9,
+               "batch": self.run.batch(), "peak_gops": machine.peak() / 1e9,
                "floor_ms": outcome.sum(|p| p.floor) * 1e3, "expected_ms": outcome.sum(|p| p.expected) * 1e3,
                "mj": outcome.sum(|p| p.joules) * 1e3, "why": why, "layers": layers.iter().map(layer).collect::<Vec<_>>()})
     }

@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
-use tilewise::image::Preprocess;
-use tilewise::{Classifier, Model, Prepared, embedded};
+use tilewise::image::{Preprocess, Source};
+use tilewise::{Classifier, Model, Options, Prepared, embedded};
 
 use crate::args::{ModelArgs, OutputArgs, RunArgs};
 use feed::{Fed, Input};
@@ -56,14 +56,17 @@ pub(crate) enum Format {
 
 impl Run {
     pub(crate) fn run(&self) -> Result<bool> {
-        let mut classifier = self.classifier()?;
+        let options = self.run.options(&self.output)?;
+        let cores = options.cpu().cores;
+        let mut classifier = self.classifier(options)?;
         let format = self.format.unwrap_or(if self.output.json { Format::Json } else { Format::Table });
         let mut writer = Writer::new(format, self.output.output.as_deref())?;
         let inputs = if self.inputs.is_empty() { embedded_photos() } else { feed::find(&self.inputs) };
         let bar = self.bar(inputs.len());
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get().min(8));
         let mut failed = 0usize;
-        feed::feed(inputs, classifier.preparer(), threads, self.run.batch, |batch| {
+        let batch = self.run.batch.unwrap_or_else(|| usual_batch(&inputs, cores));
+        feed::feed(inputs, classifier.preparer(), threads, batch, |batch| {
             let rows = self.classify(&mut classifier, batch);
             bar.inc(rows.len() as u64);
             failed += rows.iter().filter(|row| row.error.is_some()).count();
@@ -77,9 +80,8 @@ impl Run {
         Ok(failed == 0)
     }
 
-    fn classifier(&self) -> Result<Classifier> {
+    fn classifier(&self, options: Options) -> Result<Classifier> {
         let model = self.model.load(&self.output)?;
-        let options = self.run.options(&self.output)?;
         let preprocess = self.preprocess()?;
         let classifier = match (&preprocess, &self.model.model) {
             (None, None) => Classifier::embedded(options)?,
@@ -139,6 +141,16 @@ impl Run {
         }
         self.output.bar(known, "{bar:30} {pos}/{len} photos, {per_sec}, {eta} left")
     }
+}
+
+/// Photos for each thread from which on they are many.
+const MANY: usize = 8;
+
+/// Photos a run where the user does not say: one for each thread where there are many, since each thread then has a photo to
+/// itself. Few are not worth plans for batches of two sizes.
+fn usual_batch(inputs: &[Input], threads: usize) -> usize {
+    let shards = inputs.iter().any(|input| matches!(input, Input::Source(Source::Shard(_))));
+    if shards || inputs.len() >= MANY * threads { threads } else { 1 }
 }
 
 fn embedded_photos() -> Vec<Input> {

@@ -46,6 +46,13 @@ impl Machine {
         self
     }
 
+    /// The share of one of the cores.
+    pub(crate) fn of_one_core(mut self, cpu: &Cpu) -> Self {
+        let share = 1.0 / cpu.cores.max(1) as f64;
+        [&mut self.fma, &mut self.tile].into_iter().chain(&mut self.read).for_each(|rate| *rate *= share);
+        self
+    }
+
     /// Seconds of a cycle of a core while it multiplies.
     fn cycle(&self, cpu: &Cpu) -> f64 {
         self.latency / cpu.fma_latency as f64
@@ -112,6 +119,11 @@ impl std::ops::AddAssign for Predicted {
 }
 
 impl Predicted {
+    /// So many times the same.
+    pub(crate) fn times(self, times: f64) -> Self {
+        Predicted { terms: self.terms.map(|term| times * term), overhead: times * self.overhead }
+    }
+
     /// What limits it.
     pub fn bound(&self) -> Bound {
         let largest = Bound::ALL.into_iter().zip(self.terms).max_by(|a, b| a.1.total_cmp(&b.1));

@@ -31,6 +31,7 @@ use crate::plan::survey;
 use crate::{PlanError, Schedule, Weights};
 
 /// How much a search may take.
+#[derive(Clone, Copy)]
 pub struct Budget<'a> {
     /// Time, within the turn that is under way.
     pub time: Duration,
@@ -64,7 +65,7 @@ pub struct Changed {
 }
 
 /// What a search found.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub struct Tuned {
     /// The choices that differ from the choosers', and those that go with them.
     pub schedule: Schedule,
@@ -76,6 +77,17 @@ pub struct Tuned {
     pub problems: [usize; 2],
     /// Choices that were predicted, and measured.
     pub choices: [usize; 2],
+}
+
+impl Tuned {
+    /// Adds what was found for another part of the network, which runs so many times.
+    pub fn add(&mut self, part: Tuned, rounds: f64) {
+        self.schedule.extend(&part.schedule);
+        self.changed.extend(part.changed);
+        self.seconds.iter_mut().zip(part.seconds).for_each(|(sum, seconds)| *sum += rounds * seconds);
+        let counts = self.problems.iter_mut().chain(&mut self.choices);
+        counts.zip(part.problems.into_iter().chain(part.choices)).for_each(|(sum, count)| *sum += count);
+    }
 }
 
 /// Searches for a schedule of a graph whose input shapes are all known. `weights` are packed for the proof; the pool
