@@ -166,7 +166,7 @@ fn problems(seed: u64, integral: bool, count: usize) -> (Random, Vec<Conv2d>) {
 /// have the variance 20/3, which is the deviation of a product of two. No activation has a slope above 1.2.
 fn rounding(row: &ConvKernel, p: &Conv2d) -> f64 {
     // The transforms of F(2, 3) have powers of two only.
-    let exact = ["conv-winograd2", "conv-winograd2r1x3", "conv-winograd2r3x1"].contains(&row.id.op);
+    let exact = ["conv-winograd2", "conv-winograd2s2", "conv-winograd2r1x3", "conv-winograd2r3x1"].contains(&row.id.op);
     if exact || !["winograd", "fft"].iter().any(|method| row.id.op.contains(method)) {
         return 0.0;
     }
@@ -292,7 +292,9 @@ fn choices_are_the_ones_written_down() {
         (three(8, 8, 8), ["direct", "4x8", "12x8", "14x32"]),
         (Conv2d { dilation: [2, 2], pads: same(2), ..three(256, 65, 256) }, ["winograd6", "4x8", "6x16", "9x48"]),
         (three(2048, 65, 512), ["winograd6", "4x8", "6x16", "6x64"]),
-        (strided(three(64, 56, 128)), ["direct", "4x8", "6x16", "14x32"]),
+        (strided(three(64, 56, 128)), ["winograd4s2", "4x8", "6x16", "14x32"]),
+        (strided(three(128, 28, 256)), ["winograd2s2", "4x8", "6x16", "14x32"]),
+        (strided(three(512, 14, 512)), ["direct", "winograd2s2 4x8", "6x16", "9x48"]),
         (Conv2d { groups: 2, ..three(96, 27, 256) }, ["winograd4", "4x8", "winograd6 6x16", "14x32"]),
         (conv(64, [56, 56], 256, [1, 1]), ["pointwise", "4x8", "6x16", "9x48"]),
         (conv(96, [14, 14], 24, [1, 1]), ["pointwise", "4x8", "6x16", "14x32"]),

@@ -248,12 +248,12 @@ fn transformed(p: &Conv2d, (tile, squares, blocks): ([usize; 2], &Squares, &Conv
     let values = bytes(points * each * icg.next_multiple_of(lanes));
     let products = bytes(points * each * ocg);
     let readings = if values / points <= cpu.l1d.size / 2 { 1.0 } else { ocg.div_ceil(tile[1]) as f64 };
-    let weights = bytes(points * p.oc * icg);
+    let weights = bytes(squares.filters * p.oc * icg);
     if squares.fused {
         let reach = if values <= cpu.l2.size { Level::L2 } else { Level::L3 };
         work.moves(reach, tasks * (1.0 + readings) * values as f64);
         work.moves(Level::L2, 2.0 * tasks * products as f64);
-        let of_task = bytes(points * oc * icg);
+        let of_task = bytes(squares.filters * oc * icg);
         work.weights(cpu, [weights, of_task, values], strips.min(cpu.cores.max(1)), strips as f64);
         activations(&mut work, p, cpu, parts as f64);
     } else {

@@ -1,7 +1,7 @@
 //! The time of a kernel of this kind, counted in cycles, and the blocks that make it shortest.
 
-use super::Transform;
 use super::grid::Grid;
+use super::{Transform, outputs_of};
 use crate::conv::{ConvBlocks, choose};
 use crate::{Conv2d, Cpu};
 
@@ -10,7 +10,10 @@ use crate::{Conv2d, Cpu};
 pub(in crate::conv) struct Method {
     /// Rows and columns of a square's inputs, and its values.
     inputs: [usize; 2],
+    stride: usize,
     positions: usize,
+    /// Values of a transformed filter.
+    filters: usize,
     /// Operations of the input and the output transform of a square of so many outputs.
     operations: fn([usize; 2]) -> [usize; 2],
     /// The register tile: squares, output channels.
@@ -28,6 +31,8 @@ pub struct Squares {
     pub outputs: [usize; 2],
     /// Values of a square, each of which is one product.
     pub positions: usize,
+    /// Values of a transformed filter, of which each multiplies at one position or at some.
+    pub filters: usize,
     /// Squares of the whole batch.
     pub count: usize,
     /// Vector operations of the input transform and of the output transform of a square.
@@ -45,8 +50,8 @@ const F32: usize = size_of::<f32>();
 impl Method {
     /// Of a kernel with one pass.
     pub(in crate::conv) fn fused<T: Transform>(tile: [usize; 2], lanes: usize) -> Self {
-        let (inputs, positions, operations) = (T::INPUTS, T::POSITIONS, T::operations);
-        Method { inputs, positions, operations, tile, lanes, fused: true }
+        let (inputs, stride, positions, operations) = (T::INPUTS, T::STRIDE, T::POSITIONS, T::operations);
+        Method { inputs, stride, positions, filters: T::FILTERS, operations, tile, lanes, fused: true }
     }
 
     /// Of a kernel with three.
@@ -57,13 +62,14 @@ impl Method {
     /// How squares cover a problem.
     pub(in crate::conv) fn cover(&self, p: &Conv2d) -> Squares {
         let outputs = self.outputs(p);
-        let (positions, operations) = (self.positions, (self.operations)(outputs));
-        Squares { inputs: self.inputs, outputs, positions, count: self.squares(p), operations, fused: self.fused }
+        let Method { inputs, positions, filters, fused, .. } = *self;
+        let (count, operations) = (self.squares(p), (self.operations)(outputs));
+        Squares { inputs, outputs, positions, filters, count, operations, fused }
     }
 
     /// Rows and columns of a square's outputs.
     fn outputs(&self, p: &Conv2d) -> [usize; 2] {
-        [self.inputs[0] + 1 - p.kh, self.inputs[1] + 1 - p.kw]
+        outputs_of(self.inputs, self.stride, p)
     }
 
     /// Squares that cover the outputs.
@@ -143,7 +149,7 @@ impl Method {
 
     /// Bytes of the weights of some output channels of a group.
     fn weights(&self, p: &Conv2d, oc: usize) -> usize {
-        self.positions * (p.ic / p.groups) * oc.next_multiple_of(self.lanes) * F32
+        self.filters * (p.ic / p.groups) * oc.next_multiple_of(self.lanes) * F32
     }
 
     /// True where the weights stay in L3 from one block of squares to the next: they take three eighths of it at most,
@@ -173,7 +179,10 @@ impl Method {
             () if width == self.lanes => from(first) * AWAITED * 3 / 2,
             () => from(first) * AWAITED,
         };
-        self.positions * self.products(cpu, [squares, icg, oc], value, weight)
+        let products = |weight: usize| self.products(cpu, [squares, icg, oc], value, weight);
+        // Weights that an earlier position has read are in L2, and asked for ahead as those of direct tiles are.
+        self.filters * products(weight)
+            + (self.positions - self.filters) * products(0)
             + squares * self.transforms(p, cpu, [ics, ocs], value)
     }
 

@@ -4,9 +4,9 @@ use tilewise_tensor::DType;
 
 use super::cost::Method;
 use super::grid::{Grid, Panel};
-use super::{Run, Transform, outputs, pack, packed_len, room_len, tile};
+use super::{Run, Transform, accepts, outputs, pack, packed_len, room_len, tile};
 use crate::catalog::KernelId;
-use crate::conv::direct::{Tiles, whole_groups};
+use crate::conv::direct::Tiles;
 use crate::conv::{ConvArgs, ConvBlocks, ConvKernel, Layout};
 use crate::parallel::Shards;
 use crate::{Conv2d, Ctx};
@@ -20,7 +20,7 @@ pub(in crate::conv) const fn row<I: Tiles, T: Transform, const NV: usize>(
         id: KernelId { name, op, dtype: DType::F32, tile: tile::<I, NV>(), tier: I::TIER },
         x: Layout::Nchwc,
         y: Layout::Nchwc,
-        accepts: |p| T::accepts([p.kh, p.kw]) && p.stride == [1, 1] && whole_groups(p, I::LANES),
+        accepts: |p| accepts::<T>(p, I::LANES),
         blocks: |p, cpu| Method::fused::<T>(tile::<I, NV>(), I::LANES).blocks(p, cpu),
         packed_len: packed_len::<I, T>,
         pack: |p, w, packed| pack::pack::<I, T>(p, w, packed, NV * I::LANES),

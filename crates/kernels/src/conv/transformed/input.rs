@@ -54,6 +54,7 @@ impl<T: Transform> SimdOp for Input<'_, T> {
         for (number, vector) in self.vectors.enumerate() {
             let places = self.grid.places(self.squares.start);
             for (index, place) in (0..self.squares.len()).zip(places) {
+                let place = Place { y: place.y * T::STRIDE, x: place.x * T::STRIDE, ..place };
                 let image = &self.x[(place.n * blocks + self.group * of_group + vector) * plane..][..plane];
                 let at = number * panel.vector + index * I::LANES;
                 let mut values = Values { data: self.v, at, step: panel.pitch };

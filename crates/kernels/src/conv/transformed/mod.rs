@@ -3,7 +3,7 @@
 //! The output is covered with squares: neighbouring outputs that are computed together, from inputs that overlap with
 //! those of the squares beside. A square's inputs are transformed to values, each at its position; multiplied with the
 //! transformed kernel and summed over the input channels they give products, which transform to the outputs: one
-//! multiply-add a position in place of one a tap and output.
+//! multiply-add a position in place of one a tap and output. Positions may share a value of the kernel.
 //!
 //! The direct tiles multiply at each position, with squares in the place of pixels. A [`fused`] kernel goes from inputs to
 //! outputs for one block of squares after the other, so that no transformed image is ever in memory as a whole; a
@@ -30,7 +30,7 @@ pub(super) use self::input::{Square, Values};
 use self::output::Output;
 pub(super) use self::output::{Products, Target};
 pub(super) use self::pack::{Filter, add_scaled};
-use super::direct::{Taps, Tile, Tiles, cut};
+use super::direct::{Taps, Tile, Tiles, cut, whole_groups};
 use super::epilogue::Finish;
 use super::{ConvArgs, ConvBlocks};
 use crate::gemm::product::share;
@@ -41,8 +41,12 @@ use crate::{Conv2d, Isa};
 pub(super) trait Transform: 'static {
     /// Rows and columns of a square's inputs.
     const INPUTS: [usize; 2];
+    /// Rows and columns of inputs from one output to the next.
+    const STRIDE: usize = 1;
     /// Values of a square.
     const POSITIONS: usize;
+    /// Values of a transformed filter; some positions may share one.
+    const FILTERS: usize = Self::POSITIONS;
     /// Vectors of scratch that the transforms of a square need.
     const ROOM: usize;
     /// What the transform of the weights needs to know of a kernel size.
@@ -57,6 +61,12 @@ pub(super) trait Transform: 'static {
     /// What [`Transform::filter`] needs to know of a kernel size.
     fn factors(kernel: [usize; 2]) -> Self::Factors;
 
+    /// The value of the transformed filter that multiplies at a position.
+    #[inline(always)]
+    fn filter_at(position: usize) -> usize {
+        position
+    }
+
     /// Transforms the filters of a vector of output channels, in f64.
     fn filter<I: Isa>(isa: I, factors: &Self::Factors, filter: Filter<'_>);
 
@@ -69,7 +79,18 @@ pub(super) trait Transform: 'static {
 
 /// Rows and columns of the outputs of a square.
 fn outputs<T: Transform>(p: &Conv2d) -> [usize; 2] {
-    [T::INPUTS[0] + 1 - p.kh, T::INPUTS[1] + 1 - p.kw]
+    outputs_of(T::INPUTS, T::STRIDE, p)
+}
+
+/// Rows and columns of outputs that so many inputs give.
+fn outputs_of([rows, columns]: [usize; 2], stride: usize, p: &Conv2d) -> [usize; 2] {
+    [(rows - p.kh) / stride + 1, (columns - p.kw) / stride + 1]
+}
+
+/// True for the problems of a transform, for vectors of `lanes`.
+fn accepts<T: Transform>(p: &Conv2d, lanes: usize) -> bool {
+    let steps = p.stride == [T::STRIDE; 2] && (T::STRIDE == 1 || p.dilation == [1, 1]);
+    steps && T::accepts([p.kh, p.kw]) && whole_groups(p, lanes)
 }
 
 /// The register tile of `NV` vectors: squares, output channels.
@@ -84,7 +105,7 @@ const fn room_len<I: Isa, T: Transform>() -> usize {
 
 /// Length of the packed weights: the output channels of each group are filled up to whole vectors.
 fn packed_len<I: Isa, T: Transform>(p: &Conv2d) -> usize {
-    p.groups * (p.oc / p.groups).next_multiple_of(I::LANES) * (p.ic / p.groups) * T::POSITIONS
+    p.groups * (p.oc / p.groups).next_multiple_of(I::LANES) * (p.ic / p.groups) * T::FILTERS
 }
 
 /// Everything that the tasks of one run share.
@@ -145,7 +166,7 @@ impl<'a, I: Tiles, T: Transform> Run<'a, I, T> {
     fn weights(&self, channel: usize, vectors: usize, position: usize) -> (&[f32], &[f32]) {
         // Groups other than one are whole vectors, so that weights stand at the channel's number.
         let (icg, len) = (self.p.ic / self.p.groups, self.p.ic / self.p.groups * vectors * I::LANES);
-        self.w[channel * icg * T::POSITIONS + position * len..].split_at(len)
+        self.w[channel * icg * T::FILTERS + T::filter_at(position) * len..].split_at(len)
     }
 
     /// Multiplies `[ic][oc]` with `[ic vector][square][lane]` to `[oc vector][square][lane]`, at one position of panels,

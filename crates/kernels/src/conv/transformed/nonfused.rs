@@ -5,7 +5,7 @@
 
 use super::cost::Method;
 use super::grid::{Grid, Panel};
-use super::{Run, Transform, fused, outputs, room_len, tile};
+use super::{Run, Transform, accepts, fused, outputs, room_len, tile};
 use crate::Conv2d;
 use crate::conv::direct::Tiles;
 use crate::conv::{ConvArgs, ConvBlocks, ConvKernel};
@@ -18,7 +18,7 @@ pub(in crate::conv) const fn row<I: Tiles, T: Transform, const NV: usize>(
     name: &'static str,
 ) -> ConvKernel {
     ConvKernel {
-        accepts: |p| p.groups == 1 && T::accepts([p.kh, p.kw]) && p.stride == [1, 1],
+        accepts: |p| p.groups == 1 && accepts::<T>(p, I::LANES),
         blocks: |p, cpu| Method::nonfused::<T>(tile::<I, NV>(), I::LANES).blocks(p, cpu),
         scratch_len: |p, blocks, threads| {
             let Scratch { v, m, .. } = Scratch::new::<I, T>(p, blocks);

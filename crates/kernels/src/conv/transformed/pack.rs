@@ -13,15 +13,15 @@ pub(in crate::conv) struct Filter<'a> {
     /// Taps, row after row, of a lane each.
     pub(in crate::conv) taps: &'a [[f64; MAX_LANES]],
     to: &'a mut [f32],
-    /// From one position to the next.
+    /// From one value to the next.
     step: usize,
 }
 
 impl Filter<'_> {
-    /// Rounds the values of a position and stores them.
+    /// Rounds the lanes of a value and stores them.
     #[inline(always)]
-    pub(in crate::conv) fn store<I: Isa>(&mut self, position: usize, values: &[f64; MAX_LANES]) {
-        let to = &mut self.to[position * self.step..][..I::LANES];
+    pub(in crate::conv) fn store<I: Isa>(&mut self, value: usize, values: &[f64; MAX_LANES]) {
+        let to = &mut self.to[value * self.step..][..I::LANES];
         to.iter_mut().zip(values).for_each(|(to, value)| *to = *value as f32);
     }
 }
@@ -35,14 +35,14 @@ pub(in crate::conv) fn add_scaled<I: Isa>(sum: &mut [f64; MAX_LANES], factor: f6
 }
 
 /// Transforms `[oc][ic / groups][kh][kw]` and packs it in the order in which tiles read: for each block of `width`
-/// output channels (the last of a group may have fewer vectors), positions, input channels, output channels.
+/// output channels (the last of a group may have fewer vectors), values of the filter, input channels, output channels.
 pub(super) fn pack<I: Isa, T: Transform>(p: &Conv2d, w: &[f32], packed: &mut [f32], width: usize) {
     let (isa, taps, factors) = (I::require(), p.kh * p.kw, T::factors([p.kh, p.kw]));
     let (icg, ocg) = (p.ic / p.groups, p.oc / p.groups);
     let mut rest = packed;
     for (group, first) in (0..p.groups).flat_map(|g| (0..ocg).step_by(width).map(move |first| (g, first))) {
         let padded = width.min((ocg - first).next_multiple_of(I::LANES));
-        let (block, after) = rest.split_at_mut(T::POSITIONS * icg * padded);
+        let (block, after) = rest.split_at_mut(T::FILTERS * icg * padded);
         rest = after;
         for (ic, lane) in (0..icg).flat_map(|ic| (0..padded).step_by(I::LANES).map(move |lane| (ic, lane))) {
             let filters = FilterVector::<T> {
@@ -69,7 +69,7 @@ struct FilterVector<'a, T: Transform> {
     filters: usize,
     taps: usize,
     factors: &'a T::Factors,
-    /// Positions, `step` apart.
+    /// Values, `step` apart.
     to: &'a mut [f32],
     step: usize,
     transform: PhantomData<T>,

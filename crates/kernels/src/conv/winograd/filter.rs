@@ -1,6 +1,6 @@
 //! The transform of the weights, along one axis and then along the other.
 
-use super::minimal;
+use super::minimal::Minimal;
 use crate::conv::transformed::{Filter, add_scaled};
 use crate::{Isa, MAX_LANES};
 
@@ -15,14 +15,21 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The axis of a kernel of `taps` with the finite `points`; without points it is left as it is.
-    pub(super) fn new(points: &[f64], taps: usize) -> Self {
-        let mut axis = Axis { by_tap: [[0.0; MOST[0]]; MOST[1]], taps, values: points.len() + 1 };
+    /// The axis of a kernel of `taps`.
+    pub(super) fn new<T: Minimal<M, N>, const M: usize, const N: usize>(taps: usize) -> Self {
+        let mut axis = Axis { by_tap: [[0.0; MOST[0]]; MOST[1]], taps, values: T::FILTERS };
         for (tap, factors) in axis.by_tap.iter_mut().enumerate().take(taps) {
             let mut unit = [0.0; MOST[1]];
             unit[tap] = 1.0;
-            minimal::filter(points, &unit[..taps], &mut factors[..axis.values]);
+            T::filter(&unit[..taps], &mut factors[..T::FILTERS]);
         }
+        axis
+    }
+
+    /// The axis of one tap, which is left as it is.
+    pub(super) fn one() -> Self {
+        let mut axis = Axis { by_tap: [[0.0; MOST[0]]; MOST[1]], taps: 1, values: 1 };
+        axis.by_tap[0][0] = 1.0;
         axis
     }
 }

@@ -28,7 +28,7 @@ impl<T: Minimal<M, N>, const M: usize, const N: usize> Transform for Across<T, M
     }
 
     fn factors([_, taps]: [usize; 2]) -> Self::Factors {
-        [Axis::new(&[], 1), Axis::new(T::POINTS, taps)]
+        [Axis::one(), Axis::new::<T, M, N>(taps)]
     }
 
     #[inline(always)]
@@ -62,7 +62,7 @@ impl<T: Minimal<M, N>, const M: usize, const N: usize> Transform for Down<T, M, 
     }
 
     fn factors([taps, _]: [usize; 2]) -> Self::Factors {
-        [Axis::new(T::POINTS, taps), Axis::new(&[], 1)]
+        [Axis::new::<T, M, N>(taps), Axis::one()]
     }
 
     #[inline(always)]

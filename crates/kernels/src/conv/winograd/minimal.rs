@@ -9,8 +9,12 @@ use crate::Isa;
 
 /// One choice of m, n and points.
 pub(super) trait Minimal<const M: usize, const N: usize>: 'static {
-    /// The n - 1 finite points.
+    /// The finite points, n - 1 of them without stride.
     const POINTS: &'static [f64];
+    /// Values of a transformed filter. The last one multiplies at all positions from there on.
+    const FILTERS: usize = N;
+    /// Inputs from one output to the next.
+    const STRIDE: usize = 1;
     /// Vector operations of `input` and of `output`.
     const OPERATIONS: [usize; 2];
 
@@ -19,6 +23,11 @@ pub(super) trait Minimal<const M: usize, const N: usize>: 'static {
 
     /// The output transform: m outputs of n products.
     fn output<I: Isa>(isa: I, m: [I::F; N]) -> [I::F; M];
+
+    /// The filter transform: the values of the taps.
+    fn filter(taps: &[f64], to: &mut [f64]) {
+        filter(Self::POINTS, taps, to);
+    }
 }
 
 /// The filter transform of `taps`, into as many values as there are points and infinity.

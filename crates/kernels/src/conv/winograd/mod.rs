@@ -1,8 +1,8 @@
-//! Winograd convolution: fewer products for small kernels without stride.
+//! Winograd convolution: fewer products for small kernels.
 //!
 //! A square of m x m outputs comes from n x n inputs (n = m + r - 1 for a kernel of r x r), whose transform gives as many
 //! values: n^2 multiply-adds in place of m^2 r^2. For a kernel of one row or one column, a line of m outputs comes from n
-//! inputs: n multiply-adds in place of m r.
+//! inputs: n multiply-adds in place of m r. With a stride of two ([`strided`]) n is 2 m + 1 for r = 3.
 
 mod filter;
 mod input;
@@ -10,6 +10,7 @@ mod line;
 mod minimal;
 mod output;
 mod pairs;
+mod strided;
 
 use std::marker::PhantomData;
 
@@ -17,6 +18,7 @@ use self::filter::Axis;
 use self::line::{Across, Down};
 use self::minimal::{F2, F2By5, F4, F4By5, F6, Minimal};
 use self::pairs::{F4By7, F6By7};
+use self::strided::{F2Strided, F4Strided};
 use super::ConvKernel;
 use super::transformed::{Filter, Method, Products, Square, Target, Transform, Values, fused, nonfused};
 use crate::catalog::KernelId;
@@ -24,7 +26,7 @@ use crate::{Avx2, Avx512, Isa, Scalar};
 
 /// `rows! { fused: op transform, ..; nonfused: op transform, .. }`: for each fused transform a row of every register tile,
 /// the widest pixel tile first; for the others the two that read least, and one of each other tier. And the method by the first part of the kernel names: m,
-/// and r where that is not 3, or rows and columns of the kernel where it is a line.
+/// s and the stride where that is not 1, r where it is not 3, or rows and columns of the kernel where it is a line.
 macro_rules! rows {
     (
         fused: $($op:literal $transform:ty),* $(,)?;
@@ -63,6 +65,8 @@ rows! {
     "conv-winograd6" Winograd<F6, 6, 8>,
     "conv-winograd2r5" Winograd<F2By5, 2, 6>,
     "conv-winograd4r5" Winograd<F4By5, 4, 8>,
+    "conv-winograd2s2" Winograd<F2Strided, 2, 5>,
+    "conv-winograd4s2" Winograd<F4Strided, 4, 9>,
     "conv-winograd2r1x3" Across<F2, 2, 4>,
     "conv-winograd2r3x1" Down<F2, 2, 4>,
     "conv-winograd4r1x3" Across<F4, 4, 6>,
@@ -86,17 +90,19 @@ pub(super) fn method(id: &KernelId) -> Option<Method> {
     Some(method(id.tile, id.tier.lanes()))
 }
 
-/// F(M x M, R x R) with R = N + 1 - M.
+/// F(M x M, R x R), where N inputs give M outputs.
 struct Winograd<T, const M: usize, const N: usize>(PhantomData<T>);
 
 impl<T: Minimal<M, N>, const M: usize, const N: usize> Transform for Winograd<T, M, N> {
     const INPUTS: [usize; 2] = [N; 2];
+    const STRIDE: usize = T::STRIDE;
     const POSITIONS: usize = N * N;
+    const FILTERS: usize = T::FILTERS * T::FILTERS;
     const ROOM: usize = 0;
     type Factors = [Axis; 2];
 
     fn accepts(kernel: [usize; 2]) -> bool {
-        kernel == [N + 1 - M; 2]
+        kernel == [N - T::STRIDE * (M - 1); 2]
     }
 
     fn operations(_outputs: [usize; 2]) -> [usize; 2] {
@@ -104,8 +110,14 @@ impl<T: Minimal<M, N>, const M: usize, const N: usize> Transform for Winograd<T,
         [2 * N * input, (N + M) * output]
     }
 
+    #[inline(always)]
+    fn filter_at(position: usize) -> usize {
+        let value = |k: usize| k.min(T::FILTERS - 1);
+        value(position / N) * T::FILTERS + value(position % N)
+    }
+
     fn factors(kernel: [usize; 2]) -> Self::Factors {
-        kernel.map(|taps| Axis::new(T::POINTS, taps))
+        kernel.map(Axis::new::<T, M, N>)
     }
 
     #[inline(always)]

@@ -28,7 +28,7 @@ fn rows<I: Isa, T: Minimal<M, N>, const M: usize, const N: usize>(
     products: &Products<'_>,
     target: &Target<'_>,
 ) {
-    const { assert!(N <= 8 && N.is_multiple_of(2) && M <= 6 && M.is_multiple_of(2)) };
+    const { assert!(N >= 4 && N <= 9 && M <= 6 && M.is_multiple_of(2)) };
     let mut half = [[isa.zero(); M]; N];
     half[0] = column::<I, T, M, N>(isa, 0, products);
     half[1] = column::<I, T, M, N>(isa, 1, products);
@@ -36,11 +36,16 @@ fn rows<I: Isa, T: Minimal<M, N>, const M: usize, const N: usize>(
     half[3] = column::<I, T, M, N>(isa, 3, products);
     if N > 4 {
         half[4] = column::<I, T, M, N>(isa, 4, products);
+    }
+    if N > 5 {
         half[5] = column::<I, T, M, N>(isa, 5, products);
     }
     if N > 6 {
         half[6] = column::<I, T, M, N>(isa, 6, products);
         half[7] = column::<I, T, M, N>(isa, 7, products);
+    }
+    if N > 8 {
+        half[8] = column::<I, T, M, N>(isa, 8, products);
     }
     row::<I, T, M, N>(isa, first, &half, target);
     if M > 2 {

@@ -15,6 +15,8 @@ pub(in crate::conv) fn bound(op: &str) -> f64 {
         "conv-winograd6" => 1.5e-4,
         "conv-winograd2r5" => 4e-5,
         "conv-winograd4r5" => 1.5e-4,
+        "conv-winograd2s2" => 5e-6,
+        "conv-winograd4s2" => 1.5e-5,
         "conv-winograd2r1x3" | "conv-winograd2r3x1" => 5e-6,
         "conv-winograd4r1x3" | "conv-winograd4r3x1" => 2e-5,
         "conv-winograd6r1x3" | "conv-winograd6r3x1" => 5e-5,
@@ -49,9 +51,11 @@ fn errors_stay_within_their_bounds() {
     let squares = squares.map(|(ic, size, oc, taps)| (ic, size, oc, [taps; 2]));
     let lines = [3, 5, 7].into_iter().flat_map(|taps| [[1, taps], [taps, 1]]);
     let lines = lines.flat_map(|kernel| [(64, 17, 64, kernel), (384, 12, 32, kernel)]);
-    for (ic, size, oc, kernel) in squares.into_iter().chain(lines) {
+    let problems = squares.into_iter().chain(lines).map(|problem| (problem, 1));
+    let strided = [(64, 28, 64), (256, 27, 48), (512, 14, 64)].map(|(ic, size, oc)| ((ic, size, oc, [3, 3]), 2));
+    for ((ic, size, oc, kernel), stride) in problems.chain(strided) {
         for positive in [false, true] {
-            let p = Conv2d { pads, ..conv(ic, [size, size], oc, kernel) };
+            let p = Conv2d { pads, stride: [stride; 2], ..conv(ic, [size, size], oc, kernel) };
             let mut operands = Operands::new(&p, |len| r.values(len));
             if positive {
                 operands.x.iter_mut().for_each(|x| *x = x.max(0.0));
