@@ -67,7 +67,8 @@ impl Lowering<'_> {
             bytes,
             operands: self.operands(new.reads, new.writes),
         };
-        self.steps.push(Step { info, run: new.run, rows: None });
+        let (reads, writes) = (new.reads.into(), new.writes.into());
+        self.steps.push(Step { info, reads, writes, run: new.run, rows: None });
     }
 
     /// Appends the step of an operator with one input and one output in f32 that `run` computes with `scratch` more
@@ -119,6 +120,6 @@ impl Lowering<'_> {
             bytes: (self.len(x) + self.len(y)) as u64,
             operands: self.operands(&[x], &[y]),
         };
-        self.steps.push(Step { info, run, rows: None });
+        self.steps.push(Step { info, reads: [x].into(), writes: [y].into(), run, rows: None });
     }
 }

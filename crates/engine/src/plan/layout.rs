@@ -3,12 +3,13 @@
 use tilewise_tensor::ALIGN;
 
 use super::Place;
+use super::apart::Lives;
 use crate::PlanError;
 use crate::lower::{Buffer, Storage};
 
 /// Places every buffer, and returns the bytes that the arena takes, at most `memory`. Large buffers are placed first, each at the
 /// lowest offset that is free during its whole life: within a few percent of the lower bound on real networks.
-pub(crate) fn assign(buffers: Vec<Buffer>, memory: usize) -> Result<(Vec<Place>, usize), PlanError> {
+pub(crate) fn assign(buffers: Vec<Buffer>, lives: &Lives, memory: usize) -> Result<(Vec<Place>, usize), PlanError> {
     let mut order: Vec<usize> = (0..buffers.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(buffers[i].arena_bytes()), buffers[i].first, i));
     let mut offsets = vec![0usize; buffers.len()];
@@ -22,7 +23,7 @@ pub(crate) fn assign(buffers: Vec<Buffer>, memory: usize) -> Result<(Vec<Place>,
         }
         let mut taken: Vec<(usize, usize)> = placed
             .iter()
-            .filter(|&&j| buffers[j].first <= buffer.last && buffer.first <= buffers[j].last)
+            .filter(|&&j| lives.meet(&buffers, i, j))
             .map(|&j| (offsets[j], offsets[j] + buffers[j].arena_bytes()))
             .collect();
         taken.sort_unstable();

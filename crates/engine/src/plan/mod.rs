@@ -1,5 +1,6 @@
 //! Plans: a network lowered to a flat list of steps over planned memory. Immutable, and shared between threads.
 
+mod apart;
 mod layout;
 mod operand;
 mod order;
@@ -19,6 +20,7 @@ use crate::run::Memory;
 use crate::schedule::{Decision, Machine, Misfit, Predicted, Question, predict, predict_fixed};
 use crate::{PlanError, RunError, Schedule};
 
+pub(crate) use apart::Section;
 pub use operand::{Operand, Role};
 pub(crate) use order::{ByRows, Part, Turn};
 pub use weights::Weights;
@@ -61,6 +63,9 @@ impl Place {
 /// One step of a run.
 pub(crate) struct Step {
     pub(crate) info: StepInfo,
+    /// All buffers that it reads, and all that it writes: absent and constant ones, and scratch, among them.
+    pub(crate) reads: Box<[BufferId]>,
+    pub(crate) writes: Box<[BufferId]>,
     pub(crate) run: Run,
     /// How it computes some output rows, where it can.
     pub(crate) rows: Option<ByRows>,
@@ -94,6 +99,16 @@ pub struct StepInfo {
     pub bytes: u64,
     /// The same by operand.
     pub operands: Vec<Operand>,
+}
+
+impl StepInfo {
+    /// How long all of the step should take.
+    fn predicted(&self, cpu: &Cpu, machine: &Machine) -> Predicted {
+        match &self.decision {
+            Some(decision) => predict(decision, cpu, machine),
+            None => predict_fixed(self.kernel, [self.macs, self.bytes], cpu, machine),
+        }
+    }
 }
 
 /// An input of a plan.
@@ -160,7 +175,7 @@ impl Plan {
     /// output rows each, so that what one hands to the next stays in the cache.
     pub fn turns(&self) -> Vec<usize> {
         let mut turns = vec![0; self.steps.len()];
-        self.turns.iter().filter_map(Turn::step).for_each(|step| turns[step] += 1);
+        self.turns.iter().flat_map(Turn::steps).for_each(|step| turns[step] += 1);
         turns
     }
 
@@ -190,23 +205,27 @@ impl Plan {
         let machine = machine.seen_by(self.constant_bytes() + self.arena_bytes, cpu);
         let mut predicted = vec![Predicted::default(); self.steps.len()];
         for turn in &self.turns {
-            let Some(number) = turn.step() else { continue };
-            let StepInfo { decision, kernel, macs, bytes, .. } = &self.steps[number].info;
-            predicted[number] += match (decision, turn) {
-                // Of the rows of a part nothing is far that is not far for all of them.
-                (Some(decision), Turn::Part(_, part)) => {
-                    predict(&decision.rows(part.rows.clone(), cpu.cores), cpu, &machine)
+            match turn {
+                Turn::Whole(number) => predicted[*number] += self.steps[*number].info.predicted(cpu, &machine),
+                Turn::Part(number, part) => predicted[*number] += self.predicted_part(*number, part, cpu, &machine),
+                Turn::Keep(_) => (),
+                Turn::Apart(section) => {
+                    predicted[section.steps()].copy_from_slice(&section.predicted(&self.steps, cpu, &machine))
                 }
-                (Some(decision), _) => predict(decision, cpu, &machine),
-                (None, Turn::Part(_, part)) => {
-                    let rows = self.steps[number].rows.as_ref().map_or(1, |step| step.problem.n * step.problem.oh());
-                    let share = |all: u64| all * part.rows.len() as u64 / rows as u64;
-                    predict_fixed(kernel, [*macs, *bytes].map(share), cpu, &machine)
-                }
-                (None, _) => predict_fixed(kernel, [*macs, *bytes], cpu, &machine),
-            };
+            }
         }
         predicted
+    }
+
+    /// Of the rows of a part nothing is far that is not far for all of them.
+    fn predicted_part(&self, number: usize, part: &Part, cpu: &Cpu, machine: &Machine) -> Predicted {
+        let Step { info, rows, .. } = &self.steps[number];
+        if let Some(decision) = &info.decision {
+            return predict(&decision.rows(part.rows.clone(), cpu.cores), cpu, machine);
+        }
+        let rows = rows.as_ref().map_or(1, |step| step.problem.n * step.problem.oh());
+        let share = |all: u64| all * part.rows.len() as u64 / rows as u64;
+        predict_fixed(info.kernel, [info.macs, info.bytes].map(share), cpu, machine)
     }
 
     /// Bytes of packed weights and other constants, which all arenas and plans of a model share.
@@ -233,7 +252,9 @@ pub fn compile(graph: &Graph, schedule: &Schedule, cpu: &Cpu, weights: &Weights)
     weights.finish();
     let turns = order::order(&steps, &mut buffers, cpu);
     let live_bytes = layout::live_bytes(&buffers, steps.len());
-    let (places, arena_bytes) = layout::assign(buffers, cpu.memory)?;
+    let lives = apart::Lives::of(&buffers, &steps, &turns);
+    let (places, arena_bytes) = layout::assign(buffers, &lives, cpu.memory)?;
+    debug_assert_eq!(apart::clash(&turns, &steps, &places), None);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     Ok(Plan {
         id,

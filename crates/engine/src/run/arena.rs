@@ -1,12 +1,14 @@
 //! The arena: all mutable state of a run.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tilewise_graph::ValueType;
 use tilewise_kernels::Pool;
 use tilewise_tensor::{AlignedBuffer, Tensor, View};
 
 use super::Memory;
+use super::apart::Lanes;
 use crate::plan::{Output, Place, Turn};
 use crate::{Plan, PlanError, RunError};
 
@@ -16,6 +18,7 @@ pub struct Arena {
     buffer: AlignedBuffer,
     dynamic: Vec<Option<Tensor>>,
     pool: Arc<Pool>,
+    lanes: Lanes,
     plan: u64,
 }
 
@@ -31,7 +34,8 @@ impl Arena {
         }
         let bytes = plan.arena_bytes();
         let buffer = AlignedBuffer::try_zeroed(bytes).ok_or(PlanError::TooLarge { bytes, memory: plan.memory })?;
-        Ok(Arena { buffer, dynamic: vec![None; plan.dynamic], pool, plan: plan.id })
+        let lanes = Lanes::new(plan.turns.iter().filter_map(Turn::section));
+        Ok(Arena { buffer, dynamic: vec![None; plan.dynamic], pool, lanes, plan: plan.id })
     }
 }
 
@@ -42,11 +46,13 @@ impl Plan {
     /// # Errors
     /// [`RunError`].
     pub fn run<'a>(&'a self, inputs: &[View<'_>], arena: &'a mut Arena) -> Result<Outputs<'a>, RunError> {
-        self.run_observed(inputs, arena, |_| ())
+        self.run_turns(inputs, arena, None)
     }
 
-    /// As [`Plan::run`]; `after` is told the number of each step when it is done. A step that takes turns with others
-    /// is named after each of its turns.
+    /// As [`Plan::run`]; `after` is told the number of each step when it is done, and how long it took. A step that takes
+    /// turns with others is named after each of its turns. Steps that run side by side are named when all of them are
+    /// done, each with a part of the time that they took together in proportion to its own, so that the sum is the time
+    /// of the run.
     ///
     /// # Errors
     /// [`RunError`].
@@ -54,13 +60,23 @@ impl Plan {
         &'a self,
         inputs: &[View<'_>],
         arena: &'a mut Arena,
-        mut after: impl FnMut(usize),
+        mut after: impl FnMut(usize, Duration),
+    ) -> Result<Outputs<'a>, RunError> {
+        self.run_turns(inputs, arena, Some(&mut after))
+    }
+
+    fn run_turns<'a>(
+        &'a self,
+        inputs: &[View<'_>],
+        arena: &'a mut Arena,
+        mut after: Option<&mut dyn FnMut(usize, Duration)>,
     ) -> Result<Outputs<'a>, RunError> {
         if arena.plan != self.id {
             return Err(RunError::Arena);
         }
-        let Arena { buffer, dynamic, pool, .. } = &mut *arena;
-        let mut memory = Memory { places: &self.places, bytes: buffer.bytes_mut(), dynamic, pool };
+        let Arena { buffer, dynamic, pool, lanes, .. } = &mut *arena;
+        let mut last = after.is_some().then(Instant::now);
+        let mut memory = Memory::new(&self.places, buffer.bytes_mut(), dynamic, pool);
         self.load(inputs, &mut memory)?;
         for turn in &self.turns {
             match turn {
@@ -71,8 +87,20 @@ impl Plan {
                     }
                 }
                 Turn::Keep(keep) => keep.run(&mut memory),
+                Turn::Apart(section) => {
+                    lanes.run(section, &self.steps, (memory.shared(), pool), after.is_some())?;
+                }
             }
-            turn.step().into_iter().for_each(&mut after);
+            if let (Some(after), Some(last)) = (&mut after, &mut last)
+                && !turn.steps().is_empty()
+            {
+                let (now, before) = (Instant::now(), *last);
+                *last = now;
+                match turn.section() {
+                    None => after(turn.steps().start, now - before),
+                    Some(section) => lanes.shares(section, now - before).for_each(|(step, share)| after(step, share)),
+                }
+            }
         }
         Ok(Outputs { plan: self, arena })
     }
