@@ -95,11 +95,15 @@ impl Explain {
 /// Ways to run a layer that --layer measures.
 const TRIED: usize = 12;
 
-/// The choice of a step, or its kernel where there is none, and into how many turns it is cut.
+/// The choice of a step, or its kernel where there is none, and into how many turns it is cut, or whether it has one core.
 fn choice(row: &Explained) -> String {
     let decision = row.info.decision.as_ref();
     let choice = decision.map_or_else(|| row.info.kernel.to_owned(), |decision| decision.choice.to_string());
-    if row.turns > 1 { format!("{choice}, {} turns", row.turns) } else { choice }
+    match row.turns {
+        2.. => format!("{choice}, {} turns", row.turns),
+        _ if row.beside => format!("{choice}, one core"),
+        _ => choice,
+    }
 }
 
 /// The share of the measured time that what limits the step takes at the machine's rate.

@@ -71,6 +71,27 @@ pub(crate) struct Step {
     pub(crate) rows: Option<ByRows>,
 }
 
+#[cfg(test)]
+impl Step {
+    /// A step that does something with its operands, for tests.
+    pub(crate) fn of(reads: Vec<BufferId>, writes: Vec<BufferId>, run: Run) -> Self {
+        let info = StepInfo {
+            layer: String::new(),
+            merged: Vec::new(),
+            reorder: None,
+            op: "Add",
+            kind: String::new(),
+            kernel: "binary",
+            decision: None,
+            output: String::new(),
+            macs: 0,
+            bytes: 64,
+            operands: Vec::new(),
+        };
+        Step { info, reads: reads.into(), writes: writes.into(), run, rows: None }
+    }
+}
+
 /// What a step does with the memory of a run.
 pub(crate) type Run = Box<dyn Fn(&mut Memory<'_>) -> Result<(), RunError> + Send + Sync>;
 
@@ -179,6 +200,13 @@ impl Plan {
         turns
     }
 
+    /// For each step, in order, true where it runs on one core while others run on the others.
+    pub fn beside(&self) -> Vec<bool> {
+        let mut beside = vec![false; self.steps.len()];
+        self.turns.iter().filter_map(Turn::section).for_each(|section| beside[section.steps()].fill(true));
+        beside
+    }
+
     /// How the layers run: every choice that was made.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
@@ -195,12 +223,13 @@ impl Plan {
         self.arena_bytes
     }
 
-    /// Bytes of the arena that are in use during each step, in order, scratch included.
+    /// Bytes of the arena that are in use during each step, in order, scratch included: as if no steps ran side by side.
     pub fn live_bytes(&self) -> &[usize] {
         &self.live_bytes
     }
 
-    /// How long each step should take, in order, in runs that follow each other.
+    /// How long each step should take, in order, in runs that follow each other: of steps that run side by side their parts
+    /// of the time that they take together.
     pub fn predicted(&self, cpu: &Cpu, machine: &Machine) -> Vec<Predicted> {
         let machine = machine.seen_by(self.constant_bytes() + self.arena_bytes, cpu);
         let mut predicted = vec![Predicted::default(); self.steps.len()];

@@ -166,3 +166,84 @@ impl Work<'_> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::super::Memory;
+    use super::*;
+    use crate::plan::{BufferId, Place};
+
+    const STEPS: usize = 6;
+
+    /// Steps 0, 2, 4 in one lane and 1, 3, 5 in another; 3 waits for 2 and 4 for 3.
+    fn section() -> Section {
+        Section::of(&[(0, &[0, 0]), (1, &[0, 0]), (0, &[1, 0]), (1, &[2, 1]), (0, &[2, 2]), (1, &[2, 2])])
+    }
+
+    /// Runs the section; each step writes the number of the one before in its lane, and its own, into its byte. Step
+    /// number `fails` does what is asked.
+    fn run(lanes: &mut Lanes, pool: &Pool, fails: Option<(usize, fn() -> RunError)>) -> Result<Vec<u8>, RunError> {
+        let step = |number: usize| {
+            let [from, to] = [number.saturating_sub(2), number].map(|at| BufferId(at as u32));
+            let run = move |memory: &mut Memory<'_>| {
+                if let Some((_, error)) = fails.filter(|fails| fails.0 == number) {
+                    return Err(error());
+                }
+                assert_eq!(memory.pool.threads(), 1);
+                let before = if number < 2 { 0 } else { memory.read(from)[0] };
+                let ([], [byte]) = memory.split::<u8, 0, 1>([], [to]);
+                byte[0] = before + 1;
+                Ok(())
+            };
+            let reads = if number < 2 { Vec::new() } else { vec![from] };
+            Step::of(reads, vec![to], Box::new(run))
+        };
+        let steps: Vec<Step> = (0..STEPS).map(step).collect();
+        let places: Vec<Place> = (0..STEPS).map(|at| Place::Arena(at..at + 1)).collect();
+        let mut bytes = [0; STEPS];
+        let mut memory = Memory::new(&places, &mut bytes, &mut [], pool);
+        lanes.run(&section(), &steps, (memory.shared(), pool), true)?;
+        Ok(bytes.to_vec())
+    }
+
+    #[test]
+    fn any_number_of_workers_runs_all_steps_in_an_order_that_the_clocks_allow() {
+        let mut lanes = Lanes::new([section()].iter());
+        for threads in [1, 2, 3] {
+            let pool = Pool::new(threads);
+            for _ in 0..200 {
+                assert_eq!(run(&mut lanes, &pool, None).unwrap(), [1, 1, 2, 2, 3, 3]);
+            }
+            let all = Duration::from_secs(6);
+            let shares: Vec<(usize, Duration)> = lanes.shares(&section(), all).collect();
+            let sum: f64 = shares.iter().map(|share| share.1.as_secs_f64()).sum();
+            assert!(shares.iter().map(|share| share.0).eq(0..STEPS) && sum < 6.001, "{shares:?}");
+        }
+    }
+
+    #[test]
+    fn a_section_inside_a_task_runs_on_the_one_thread() {
+        let pool = Pool::new(2);
+        pool.run(2, &|_| {
+            let mut lanes = Lanes::new([section()].iter());
+            assert_eq!(run(&mut lanes, &pool, None).unwrap(), [1, 1, 2, 2, 3, 3]);
+        });
+    }
+
+    #[test]
+    fn errors_and_panics_reach_the_caller_and_the_next_run_is_as_good_as_ever() {
+        let mut lanes = Lanes::new([section()].iter());
+        for threads in [1, 2] {
+            let pool = Pool::new(threads);
+            for fails in (0..STEPS).cycle().take(60) {
+                let error = run(&mut lanes, &pool, Some((fails, || RunError::Arena)));
+                assert_eq!(error, Err(RunError::Arena), "{fails}");
+                let run_and_panic = || run(&mut lanes, &pool, Some((fails, || panic!("step"))));
+                assert!(catch_unwind(AssertUnwindSafe(run_and_panic)).is_err(), "{fails}");
+                assert_eq!(run(&mut lanes, &pool, None).unwrap(), [1, 1, 2, 2, 3, 3]);
+            }
+        }
+    }
+}
