@@ -37,12 +37,12 @@ impl Progress {
 
     /// Takes up the lane, where nobody follows it and `done` steps are done.
     fn take_up(&self, done: usize) -> bool {
-        self.0.compare_exchange(2 * done, 2 * done | FOLLOWED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.0.compare_exchange(2 * done, 2 * done + FOLLOWED, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Tells that `done` steps are done, and whether the worker goes on.
     fn tell(&self, done: usize, goes_on: bool) {
-        self.0.store(2 * done | usize::from(goes_on), Ordering::Release);
+        self.0.store(2 * done + usize::from(goes_on), Ordering::Release);
     }
 }
 
@@ -182,8 +182,8 @@ mod tests {
         Section::of(&[(0, &[0, 0]), (1, &[0, 0]), (0, &[1, 0]), (1, &[2, 1]), (0, &[2, 2]), (1, &[2, 2])])
     }
 
-    /// Runs the section; each step writes the number of the one before in its lane, and its own, into its byte. Step
-    /// number `fails` does what is asked.
+    /// Runs the section; each step adds its threads, which is one, to what the one before in its lane has written, and
+    /// writes that. Step number `fails` does what is asked.
     fn run(lanes: &mut Lanes, pool: &Pool, fails: Option<(usize, fn() -> RunError)>) -> Result<Vec<u8>, RunError> {
         let step = |number: usize| {
             let [from, to] = [number.saturating_sub(2), number].map(|at| BufferId(at as u32));
@@ -191,10 +191,10 @@ mod tests {
                 if let Some((_, error)) = fails.filter(|fails| fails.0 == number) {
                     return Err(error());
                 }
-                assert_eq!(memory.pool.threads(), 1);
+                let threads = memory.pool.threads() as u8;
                 let before = if number < 2 { 0 } else { memory.read(from)[0] };
                 let ([], [byte]) = memory.split::<u8, 0, 1>([], [to]);
-                byte[0] = before + 1;
+                byte[0] = before + threads;
                 Ok(())
             };
             let reads = if number < 2 { Vec::new() } else { vec![from] };
