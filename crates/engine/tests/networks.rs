@@ -156,7 +156,7 @@ fn batches_that_go_image_by_image_are_bit_identical_wherever_they_are_cut() {
                     let views: Vec<View<'_>> = batch.iter().map(Tensor::view).collect();
                     let mut arena = Arena::new(&plan, Arc::new(Pool::new(threads))).unwrap();
                     let mut seen = vec![0; plan.steps().len()];
-                    plan.run_observed(&views, &mut arena, |step| seen[step] += 1).unwrap();
+                    plan.run_observed(&views, &mut arena, |step, _| seen[step] += 1).unwrap();
                     assert!(threads > 1 || seen == plan.turns(), "{seen:?}");
                     assert!(seen[by_image..] == plan.turns()[by_image..], "{seen:?}");
                 }
@@ -310,4 +310,68 @@ fn chains_of_steps_that_take_turns_change_no_bit() {
             assert!(pairs.into_iter().all(|(a, b)| a.bytes()[..] == b.bytes()[..]), "{} {threads}", cpu.tier);
         }
     }
+}
+
+#[test]
+fn branches_that_run_side_by_side_change_no_bit() {
+    let (_, text) = support::NETWORKS.iter().find(|(name, _)| *name == "branches of a cell").unwrap();
+    for batch in [1, 2] {
+        let graph = specialized(&network(text), batch);
+        let inputs = inputs(&graph, 9);
+        for cpu in machines() {
+            let alone = compile(&graph, &cpu, 1);
+            assert!(!alone.beside().contains(&true));
+            let expected = run(&alone, &inputs, 1);
+            for cores in [2, 3, 8] {
+                let plan = compile(&graph, &cpu, cores);
+                let beside = plan.beside().iter().filter(|&&beside| beside).count();
+                assert!(beside > 5 || cores > 2, "{} {cores}", cpu.tier);
+                assert!(plan.turns().iter().all(|&turns| turns == 1));
+                assert!(plan.live_bytes().iter().all(|&bytes| bytes <= plan.arena_bytes()));
+                for threads in [1, 2, cores] {
+                    let pairs = expected.iter().zip(run(&plan, &inputs, threads));
+                    assert!(
+                        pairs.into_iter().all(|(a, b)| a.bytes()[..] == b.bytes()[..]),
+                        "{} {cores} {threads}",
+                        cpu.tier
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What a run tells of each step adds up to its time, and what is predicted of each to what is of all.
+#[test]
+fn steps_side_by_side_share_the_time_that_they_take_together() {
+    use tilewise_engine::schedule::Machine;
+    let (_, text) = support::NETWORKS.iter().find(|(name, _)| *name == "branches of a cell").unwrap();
+    let graph = specialized(&network(text), 1);
+    let (tensors, cpu) = (inputs(&graph, 9), tilewise_kernels::Cpu::zen5());
+    let tier = machines().pop().unwrap().tier;
+    let plan = compile(&graph, &cpu.with_tier(tier), 2);
+    let views: Vec<_> = tensors.iter().map(tilewise_tensor::Tensor::view).collect();
+    let pool = std::sync::Arc::new(tilewise_kernels::Pool::new(2));
+    let mut arena = tilewise_engine::Arena::new(&plan, pool).unwrap();
+    let mut told = vec![0; plan.steps().len()];
+    let mut sum = std::time::Duration::ZERO;
+    let start = std::time::Instant::now();
+    let mut note = |step: usize, time| {
+        told[step] += 1;
+        sum += time;
+    };
+    plan.run_observed(&views, &mut arena, &mut note).unwrap();
+    assert!(sum <= start.elapsed() + std::time::Duration::from_micros(1));
+    assert!(told.iter().all(|&times| times == 1), "{told:?}");
+    let read = [460e9, 235e9, 108e9, 40e9];
+    let machine = Machine { fma: 467e9, tile: 467e9, latency: 1.1e-9, read, dispatch: 1e-6 };
+    let cpu = tilewise_kernels::Cpu::zen5().with_tier(tier);
+    let seconds = |plan: &tilewise_engine::Plan, cpu: &tilewise_kernels::Cpu, machine: &Machine| -> f64 {
+        plan.predicted(cpu, machine).iter().map(tilewise_engine::schedule::Predicted::seconds).sum()
+    };
+    let half =
+        Machine { fma: machine.fma / 2.0, tile: machine.tile / 2.0, read: read.map(|rate| rate / 2.0), ..machine };
+    let alone = seconds(&compile(&graph, &cpu, 1), &cpu.clone().with_cores(1), &half);
+    let both = seconds(&plan, &cpu, &machine);
+    assert!((0.45..1.0).contains(&(both / alone)), "{both} {alone}");
 }

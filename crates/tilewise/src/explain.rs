@@ -16,6 +16,9 @@ pub struct Explained {
     pub info: StepInfo,
     /// Turns that it takes in a run, as [`tilewise_engine::Plan::turns`] says.
     pub turns: usize,
+    /// True where it runs on one core beside others, as [`tilewise_engine::Plan::beside`] says: its times are then parts of
+    /// those that they take together.
+    pub beside: bool,
     /// What it should take, and why.
     pub predicted: Predicted,
     /// The fastest of the measured runs, in milliseconds.
@@ -34,10 +37,11 @@ pub fn explain(session: &mut Session, inputs: &[View<'_>], time: Duration) -> Re
     let Timing { steps, .. } = time_steps(session, inputs, time, || ())?;
     let (plan, _) = session.prepare(&shapes)?;
     let predicted = plan.predicted(&cpu, &machine);
-    let steps = plan.steps().zip(plan.turns()).zip(predicted).zip(steps);
-    let explained = steps.map(|(((info, turns), predicted), seconds)| Explained {
+    let steps = plan.steps().zip(plan.turns()).zip(plan.beside()).zip(predicted).zip(steps);
+    let explained = steps.map(|((((info, turns), beside), predicted), seconds)| Explained {
         info: info.clone(),
         turns,
+        beside,
         predicted,
         measured_ms: seconds * 1e3,
     });

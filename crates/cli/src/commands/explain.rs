@@ -96,14 +96,16 @@ impl Explain {
 /// Ways to run a layer that --layer measures.
 const TRIED: usize = 12;
 
-/// The choice of a step, or its kernel where there is none, and into how many turns it is cut.
+/// The choice of a step, or its kernel where there is none, and into how many turns it is cut, or whether it has one core.
 fn choice(row: &Explained) -> String {
     let decision = row.info.decision.as_ref();
     let choice = decision.map_or_else(|| row.info.kernel.to_owned(), |decision| decision.choice.to_string());
     let images = if row.info.times > 1 { format!(", {} images one by one", row.info.times) } else { String::new() };
-    let turns = row.turns / row.info.times;
-    let turns = if turns > 1 { format!(", {turns} turns") } else { String::new() };
-    format!("{choice}{images}{turns}")
+    match row.turns / row.info.times {
+        turns @ 2.. => format!("{choice}{images}, {turns} turns"),
+        _ if row.beside => format!("{choice}, one core"),
+        _ => choice + &images,
+    }
 }
 
 /// The share of the measured time that what limits the step takes at the machine's rate.

@@ -68,7 +68,8 @@ impl Lowering<'_> {
             operands: self.operands(new.reads, new.writes),
             times: 1,
         };
-        self.steps.push(Step { info, run: new.run, rows: None });
+        let (reads, writes) = (new.reads.into(), new.writes.into());
+        self.steps.push(Step { info, reads, writes, run: new.run, rows: None });
     }
 
     /// Appends the step of an operator with one input and one output in f32 that `run` computes with `scratch` more
@@ -121,6 +122,6 @@ impl Lowering<'_> {
             operands: self.operands(&[x], &[y]),
             times: 1,
         };
-        self.steps.push(Step { info, run, rows: None });
+        self.steps.push(Step { info, reads: [x].into(), writes: [y].into(), run, rows: None });
     }
 }

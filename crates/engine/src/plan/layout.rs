@@ -3,12 +3,13 @@
 use tilewise_tensor::ALIGN;
 
 use super::Place;
+use super::apart::Lives;
 use crate::PlanError;
 use crate::lower::{Buffer, Storage};
 
 /// Places every buffer, and returns the bytes that the arena takes, at most `memory`. Large buffers are placed first, each at the
-/// lowest offset that is free during its whole life: within a few percent of the lower bound on real networks.
-pub(crate) fn assign(buffers: Vec<Buffer>, memory: usize) -> Result<(Vec<Place>, usize), PlanError> {
+/// lowest offset that is free during its whole life, as `lives` has it: within a few percent of the lower bound on real networks.
+pub(crate) fn assign(buffers: Vec<Buffer>, lives: &Lives, memory: usize) -> Result<(Vec<Place>, usize), PlanError> {
     let mut order: Vec<usize> = (0..buffers.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(buffers[i].arena_bytes()), buffers[i].first, i));
     let mut offsets = vec![0usize; buffers.len()];
@@ -22,7 +23,7 @@ pub(crate) fn assign(buffers: Vec<Buffer>, memory: usize) -> Result<(Vec<Place>,
         }
         let mut taken: Vec<(usize, usize)> = placed
             .iter()
-            .filter(|&&j| buffers[j].first <= buffer.last && buffer.first <= buffers[j].last)
+            .filter(|&&j| lives.meet(&buffers, i, j))
             .map(|&j| (offsets[j], offsets[j] + buffers[j].arena_bytes()))
             .collect();
         taken.sort_unstable();
@@ -73,7 +74,8 @@ mod tests {
     #[test]
     fn buffers_alive_together_do_not_overlap_and_others_share() {
         let lives = [(100, 0, 1), (300, 1, 2), (100, 2, 3), (300, 3, 4), (64, 0, 4), (0, 0, 4)];
-        let (places, total) = assign(lives.iter().map(|&(b, f, l)| buffer(b, f, l)).collect(), 512).unwrap();
+        let (places, total) =
+            assign(lives.iter().map(|&(b, f, l)| buffer(b, f, l)).collect(), &Lives::default(), 512).unwrap();
         for (i, a) in lives.iter().enumerate() {
             for (j, b) in lives.iter().enumerate().take(i) {
                 let (x, y) = (places[i].range(), places[j].range());
@@ -86,7 +88,7 @@ mod tests {
         assert_eq!(live_bytes(&buffers, 5), [164, 464, 464, 464, 364]);
         // The largest moment is step 2: 300, 100 and 64 bytes, each from a multiple of 64 on.
         assert_eq!(total, 320 + 128 + 64);
-        assert!(assign(vec![buffer(513, 0, 0)], 512).is_err());
+        assert!(assign(vec![buffer(513, 0, 0)], &Lives::default(), 512).is_err());
     }
 
     #[test]
@@ -96,8 +98,12 @@ mod tests {
             first: 0,
             last: 2,
         };
-        let (places, total) =
-            assign(vec![buffer(64, 0, 2), buffer(256, 0, 2), part(1, 64, 192), part(2, 128, 64)], 512).unwrap();
+        let (places, total) = assign(
+            vec![buffer(64, 0, 2), buffer(256, 0, 2), part(1, 64, 192), part(2, 128, 64)],
+            &Lives::default(),
+            512,
+        )
+        .unwrap();
         let whole = places[1].range();
         assert_eq!((places[2].range(), total), (whole.start + 64..whole.end, 320));
         assert_eq!(places[3].range(), whole.end - 64..whole.end);

@@ -1,5 +1,6 @@
 //! Plans: a network lowered to a flat list of steps over planned memory. Immutable, and shared between threads.
 
+mod apart;
 mod layout;
 mod network;
 mod operand;
@@ -20,6 +21,7 @@ use crate::run::Memory;
 use crate::schedule::{Decision, Machine, Misfit, Predicted, Question, predict, predict_fixed};
 use crate::{PlanError, RunError, Schedule};
 
+pub(crate) use apart::Section;
 pub use network::{Network, NetworkPart};
 pub use operand::{Operand, Role};
 pub(crate) use order::{ByRows, Part, Turn};
@@ -63,9 +65,34 @@ impl Place {
 /// One step of a run.
 pub(crate) struct Step {
     pub(crate) info: StepInfo,
+    /// All buffers that it reads, and all that it writes: absent and constant ones, and scratch, among them.
+    pub(crate) reads: Box<[BufferId]>,
+    pub(crate) writes: Box<[BufferId]>,
     pub(crate) run: Run,
     /// How it computes some output rows, where it can.
     pub(crate) rows: Option<ByRows>,
+}
+
+#[cfg(test)]
+impl Step {
+    /// A step that does something with its operands, for tests.
+    pub(crate) fn of(reads: Vec<BufferId>, writes: Vec<BufferId>, run: Run) -> Self {
+        let info = StepInfo {
+            layer: String::new(),
+            merged: Vec::new(),
+            reorder: None,
+            op: "Add",
+            kind: String::new(),
+            kernel: "binary",
+            decision: None,
+            output: String::new(),
+            macs: 0,
+            bytes: 64,
+            operands: Vec::new(),
+            times: 1,
+        };
+        Step { info, reads: reads.into(), writes: writes.into(), run, rows: None }
+    }
 }
 
 /// What a step does with the memory of a run.
@@ -105,6 +132,19 @@ impl StepInfo {
     /// The machine that the step is compiled for: one core where the cores take images of their own.
     pub fn cpu(&self, cpu: &Cpu) -> Cpu {
         if self.times > 1 { cpu.clone().with_cores(1) } else { cpu.clone() }
+    }
+
+    /// Multiply-adds and bytes of one of its times.
+    fn once(&self) -> [u64; 2] {
+        [self.macs, self.bytes].map(|all| all / self.times as u64)
+    }
+
+    /// How long one of its times should take.
+    fn predicted(&self, cpu: &Cpu, machine: &Machine) -> Predicted {
+        match &self.decision {
+            Some(decision) => predict(decision, cpu, machine),
+            None => predict_fixed(self.kernel, self.once(), cpu, machine),
+        }
     }
 }
 
@@ -195,7 +235,7 @@ impl Plan {
     /// output rows each, so that what one hands to the next stays in the cache, or where it computes one image at a time.
     pub fn turns(&self) -> Vec<usize> {
         let mut turns = vec![0; self.steps.len()];
-        self.turns.iter().filter_map(Turn::step).for_each(|step| turns[step] += 1);
+        self.turns.iter().flat_map(Turn::steps).for_each(|step| turns[step] += 1);
         self.with_images(turns, |each, turns| turns * each.count, Plan::turns)
     }
 
@@ -203,6 +243,13 @@ impl Plan {
     fn with_images<T>(&self, own: Vec<T>, all: impl Fn(&ByImage, T) -> T, of: impl Fn(&Plan) -> Vec<T>) -> Vec<T> {
         let each = self.by_image.iter().flat_map(|each| of(&each.plan).into_iter().map(|one| all(each, one)));
         each.chain(own).collect()
+    }
+
+    /// For each step, in order, true where it runs on one core while others run on the others.
+    pub fn beside(&self) -> Vec<bool> {
+        let mut beside = vec![false; self.steps.len()];
+        self.turns.iter().filter_map(Turn::section).for_each(|section| beside[section.steps()].fill(true));
+        self.with_images(beside, |_, beside| beside, Plan::beside)
     }
 
     /// How the layers run: every choice that was made.
@@ -226,47 +273,53 @@ impl Plan {
         self.arena_bytes
     }
 
-    /// Bytes of the arena that are in use during each step, in order, scratch included.
+    /// Bytes of the arena that are in use during each step, in order, scratch included: as if no steps ran side by side.
     pub fn live_bytes(&self) -> Vec<usize> {
         let handed = self.by_image.iter().flat_map(|each| &each.handed);
         let handed: usize = handed.map(|id| self.places[id.index()].range().len()).sum();
         self.with_images(self.live_bytes.clone(), |_, live| self.threads * live + handed, Plan::live_bytes)
     }
 
-    /// How long each step should take, in order, in runs that follow each other.
+    /// How long each step should take, in order, in runs that follow each other: of steps that run side by side their parts
+    /// of the time that they take together.
     pub fn predicted(&self, cpu: &Cpu, machine: &Machine) -> Vec<Predicted> {
         let machine = machine.seen_by(self.constant_bytes() + self.arena_bytes(), cpu);
-        let one = (cpu.clone().with_cores(1), machine.of_one_core(cpu));
-        let share = |each: &ByImage| each.count as f64 / cpu.cores.max(1) as f64;
+        let (one, of_one) = (cpu.clone().with_cores(1), machine.one_of(cpu.cores));
+        let rounds = |each: &ByImage| each.count as f64 / cpu.cores.max(1) as f64;
         self.with_images(
             self.predicted_by_step(cpu, &machine),
-            |each, predicted| predicted.times(share(each)),
-            |plan| plan.predicted_by_step(&one.0, &one.1),
+            |each, mut predicted| {
+                predicted *= rounds(each);
+                predicted
+            },
+            |plan| plan.predicted_by_step(&one, &of_one),
         )
     }
 
     fn predicted_by_step(&self, cpu: &Cpu, machine: &Machine) -> Vec<Predicted> {
         let mut predicted = vec![Predicted::default(); self.steps.len()];
         for turn in &self.turns {
-            let Some(number) = turn.step() else { continue };
-            let step = &self.steps[number];
-            let StepInfo { decision, kernel, macs, bytes, times, .. } = &step.info;
-            let [macs, bytes] = [*macs, *bytes].map(|all| all / *times as u64);
-            predicted[number] += match (decision, turn) {
-                // Of the rows of a part nothing is far that is not far for all of them.
-                (Some(decision), Turn::Part(_, part)) => {
-                    predict(&decision.rows(part.rows.clone(), cpu.cores), cpu, machine)
+            match turn {
+                Turn::Whole(number) => predicted[*number] += self.steps[*number].info.predicted(cpu, machine),
+                Turn::Part(number, part) => predicted[*number] += self.predicted_part(*number, part, cpu, machine),
+                Turn::Keep(_) => (),
+                Turn::Apart(section) => {
+                    predicted[section.steps()].copy_from_slice(&section.predicted(&self.steps, cpu, machine))
                 }
-                (Some(decision), _) => predict(decision, cpu, machine),
-                (None, Turn::Part(_, part)) => {
-                    let rows = step.rows.as_ref().map_or(1, |step| step.problem.n * step.problem.oh());
-                    let share = |all: u64| all * part.rows.len() as u64 / rows as u64;
-                    predict_fixed(kernel, [macs, bytes].map(share), cpu, machine)
-                }
-                (None, _) => predict_fixed(kernel, [macs, bytes], cpu, machine),
-            };
+            }
         }
         predicted
+    }
+
+    /// Of the rows of a part nothing is far that is not far for all of them.
+    fn predicted_part(&self, number: usize, part: &Part, cpu: &Cpu, machine: &Machine) -> Predicted {
+        let Step { info, rows, .. } = &self.steps[number];
+        if let Some(decision) = &info.decision {
+            return predict(&decision.rows(part.rows.clone(), cpu.cores), cpu, machine);
+        }
+        let rows = rows.as_ref().map_or(1, |step| step.problem.n * step.problem.oh());
+        let share = |all: u64| all * part.rows.len() as u64 / rows as u64;
+        predict_fixed(info.kernel, info.once().map(share), cpu, machine)
     }
 
     /// Bytes of packed weights and other constants, which all arenas and plans of a model share.
@@ -330,7 +383,9 @@ fn compile_between(
     weights.finish();
     let turns = order::order(&steps, &mut buffers, cpu);
     let live_bytes = layout::live_bytes(&buffers, steps.len());
-    let (places, arena_bytes) = layout::assign(buffers, cpu.memory)?;
+    let lives = apart::Lives::of(&buffers, &steps, &turns);
+    let (places, arena_bytes) = layout::assign(buffers, &lives, cpu.memory)?;
+    debug_assert_eq!(apart::clash(&turns, &steps, &places), None);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     Ok(Plan {
         id,

@@ -9,7 +9,7 @@ use std::ops::Range;
 use tilewise_kernels::conv::Planes;
 use tilewise_kernels::{Conv2d, Cpu};
 
-use super::{BufferId, Step};
+use super::{BufferId, Section, Step, apart};
 use crate::lower::{Buffer, Storage};
 use crate::run::Memory;
 
@@ -93,14 +93,25 @@ pub(crate) enum Turn {
     Part(usize, Part),
     /// None: rows are kept.
     Keep(Keep),
+    /// Some steps, each on one core.
+    Apart(Section),
 }
 
 impl Turn {
-    /// The number of the step.
-    pub(crate) fn step(&self) -> Option<usize> {
+    /// Its section, where it has one.
+    pub(crate) fn section(&self) -> Option<&Section> {
         match self {
-            Turn::Whole(step) | Turn::Part(step, _) => Some(*step),
-            Turn::Keep(_) => None,
+            Turn::Apart(section) => Some(section),
+            Turn::Whole(_) | Turn::Part(..) | Turn::Keep(_) => None,
+        }
+    }
+
+    /// The numbers of its steps.
+    pub(crate) fn steps(&self) -> Range<usize> {
+        match self {
+            Turn::Whole(step) | Turn::Part(step, _) => *step..*step + 1,
+            Turn::Keep(_) => 0..0,
+            Turn::Apart(section) => section.steps(),
         }
     }
 }
@@ -128,7 +139,7 @@ pub(crate) fn order(steps: &[Step], buffers: &mut [Buffer], cpu: &Cpu) -> Vec<Tu
         }
         first = last + 1;
     }
-    turns
+    apart::apart(turns, steps, buffers, cpu)
 }
 
 /// The longest chain that begins with the first of some steps, the `number`th of all: each alone reads what the one
@@ -287,7 +298,7 @@ mod tests {
             let mut computed = vec![Vec::new(); 3];
             for turn in &turns {
                 match turn {
-                    Turn::Whole(_) => panic!("a chain has parts only"),
+                    Turn::Whole(_) | Turn::Apart(_) => panic!("a chain has parts only"),
                     Turn::Keep(keep) => {
                         let of = keep.buffer.index() - 1;
                         let width = chain[of].problem.ow();

@@ -1,13 +1,15 @@
 //! The arena: all mutable state of a run.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tilewise_graph::ValueType;
 use tilewise_kernels::{Pool, Task};
 use tilewise_tensor::{AlignedBuffer, Tensor, View};
 
 use super::Memory;
-use crate::plan::{ByImage, MOST_HANDED, Output, Place, Turn};
+use super::apart::Lanes;
+use crate::plan::{ByImage, Input, MOST_HANDED, Output, Place, Turn};
 use crate::{Plan, PlanError, RunError};
 
 /// The memory and the threads that a plan runs with. One arena serves one run at a time; any number of arenas serve
@@ -15,7 +17,7 @@ use crate::{Plan, PlanError, RunError};
 pub struct Arena {
     space: Space,
     /// Where images go one by one, the space of each thread for one of them.
-    lanes: Vec<Mutex<Space>>,
+    images: Vec<Mutex<Space>>,
     pool: Arc<Pool>,
     /// Runs the tasks of one image, on the thread that has it.
     alone: Arc<Pool>,
@@ -26,17 +28,20 @@ pub struct Arena {
 struct Space {
     buffer: AlignedBuffer,
     dynamic: Vec<Option<Tensor>>,
+    lanes: Lanes,
 }
 
 impl Space {
     fn new(plan: &Plan) -> Result<Self, PlanError> {
         let bytes = plan.own_bytes();
         let buffer = AlignedBuffer::try_zeroed(bytes).ok_or(PlanError::TooLarge { bytes, memory: plan.memory })?;
-        Ok(Space { buffer, dynamic: vec![None; plan.dynamic] })
+        let lanes = Lanes::new(plan.turns.iter().filter_map(Turn::section));
+        Ok(Space { buffer, dynamic: vec![None; plan.dynamic], lanes })
     }
 
-    fn memory<'a>(&'a mut self, plan: &'a Plan, pool: &'a Pool) -> Memory<'a> {
-        Memory { places: &plan.places, bytes: self.buffer.bytes_mut(), dynamic: &mut self.dynamic, pool }
+    /// The memory of a run, and the lanes of its sections.
+    fn parts<'a>(&'a mut self, plan: &'a Plan, pool: &'a Pool) -> (Memory<'a>, &'a mut Lanes) {
+        (Memory::new(&plan.places, self.buffer.bytes_mut(), &mut self.dynamic, pool), &mut self.lanes)
     }
 }
 
@@ -50,15 +55,37 @@ impl Arena {
         if pool.threads() > plan.threads {
             return Err(PlanError::Threads { pool: pool.threads(), plan: plan.threads });
         }
-        let lanes = plan.by_image.iter().flat_map(|each| (0..pool.threads()).map(|_| Space::new(&each.plan)));
-        let lanes = lanes.map(|lane| lane.map(Mutex::new)).collect::<Result<_, _>>()?;
+        let images = plan.by_image.iter().flat_map(|each| (0..pool.threads()).map(|_| Space::new(&each.plan)));
+        let images = images.map(|space| space.map(Mutex::new)).collect::<Result<_, _>>()?;
         let alone = if pool.threads() == 1 { Arc::clone(&pool) } else { Arc::new(Pool::new(1)) };
-        Ok(Arena { space: Space::new(plan)?, lanes, pool, alone, plan: plan.id })
+        Ok(Arena { space: Space::new(plan)?, images, pool, alone, plan: plan.id })
     }
 }
 
-/// Who is told the number of each step when it is done.
-type Observer<'a> = dyn FnMut(usize) + Send + 'a;
+/// Tells what steps take.
+struct Watch<'a> {
+    /// Told the number of each step when it is done, and how long it took.
+    after: &'a mut (dyn FnMut(usize, Duration) + Send),
+    /// The number of the first step.
+    first: usize,
+    /// When the step before was done.
+    last: Instant,
+}
+
+impl Watch<'_> {
+    fn done(&mut self, turn: &Turn, lanes: &Lanes) {
+        if turn.steps().is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let (took, first) = (now - self.last, self.first);
+        self.last = now;
+        match turn.section() {
+            None => (self.after)(first + turn.steps().start, took),
+            Some(section) => lanes.shares(section, took).for_each(|(step, share)| (self.after)(first + step, share)),
+        }
+    }
+}
 
 impl Plan {
     /// Runs on inputs in the order of [`Plan::inputs`]. Allocates nothing but where an operator's output size depends
@@ -67,12 +94,13 @@ impl Plan {
     /// # Errors
     /// [`RunError`].
     pub fn run<'a>(&'a self, inputs: &[View<'_>], arena: &'a mut Arena) -> Result<Outputs<'a>, RunError> {
-        self.run_observed(inputs, arena, |_| ())
+        self.run_watched(inputs, arena, None)
     }
 
-    /// As [`Plan::run`]; `after` is told the number of each step when it is done, on the calling thread. A step that takes
-    /// turns with others is named after each of its turns, and one that computes one image at a time after each of the images
-    /// that the calling thread has.
+    /// As [`Plan::run`]; `after` is told the number of each step when it is done, and how long it took. A step that takes
+    /// turns with others is named after each of its turns, and one that computes one image at a time after each of the
+    /// images that the calling thread has. Steps that run side by side are named when all of them are done, each with a part
+    /// of the time that they took together in proportion to its own. So the sum is the time of the run.
     ///
     /// # Errors
     /// [`RunError`].
@@ -80,24 +108,41 @@ impl Plan {
         &'a self,
         inputs: &[View<'_>],
         arena: &'a mut Arena,
-        mut after: impl FnMut(usize) + Send,
+        mut after: impl FnMut(usize, Duration) + Send,
+    ) -> Result<Outputs<'a>, RunError> {
+        self.run_watched(inputs, arena, Some(Watch { after: &mut after, first: 0, last: Instant::now() }))
+    }
+
+    fn run_watched<'a>(
+        &'a self,
+        inputs: &[View<'_>],
+        arena: &'a mut Arena,
+        mut watch: Option<Watch<'_>>,
     ) -> Result<Outputs<'a>, RunError> {
         if arena.plan != self.id {
             return Err(RunError::Arena);
         }
         self.check(inputs)?;
-        let Arena { space, lanes, pool, alone, .. } = &mut *arena;
-        let mut memory = space.memory(self, pool);
+        let Arena { space, images, pool, alone, .. } = &mut *arena;
+        let (mut memory, lanes) = space.parts(self, pool);
         match &self.by_image {
-            Some(each) => each.run(inputs, (lanes, alone), &mut memory, &mut after)?,
+            Some(each) => each.run(inputs, (images, alone), &mut memory, watch.as_mut())?,
             None => self.load(inputs, 0, &mut memory),
         }
-        let first = self.steps_by_image();
-        self.take_turns(&mut memory, &mut |step| after(first + step))?;
+        if let Some(watch) = &mut watch {
+            watch.first = self.steps_by_image();
+        }
+        self.take_turns(&mut memory, lanes, watch.as_mut())?;
         Ok(Outputs { plan: self, arena })
     }
 
-    fn take_turns(&self, memory: &mut Memory<'_>, after: &mut Observer<'_>) -> Result<(), RunError> {
+    fn take_turns(
+        &self,
+        memory: &mut Memory<'_>,
+        lanes: &mut Lanes,
+        mut watch: Option<&mut Watch<'_>>,
+    ) -> Result<(), RunError> {
+        let pool = memory.pool;
         for turn in &self.turns {
             match turn {
                 Turn::Whole(step) => (self.steps[*step].run)(memory)?,
@@ -107,8 +152,13 @@ impl Plan {
                     }
                 }
                 Turn::Keep(keep) => keep.run(memory),
+                Turn::Apart(section) => {
+                    lanes.run(section, &self.steps, (memory.shared(), pool), watch.is_some())?;
+                }
             }
-            turn.step().into_iter().for_each(&mut *after);
+            if let Some(watch) = &mut watch {
+                watch.done(turn, lanes);
+            }
         }
         Ok(())
     }
@@ -118,9 +168,7 @@ impl Plan {
             let expected = format!("{} inputs", self.inputs.len());
             return Err(RunError::Input { name: "*".to_owned(), expected, actual: inputs.len().to_string() });
         }
-        let unfit = |(input, view): &(&crate::plan::Input, &View<'_>)| {
-            view.dtype() != input.dtype || view.shape() != input.shape
-        };
+        let unfit = |(input, view): &(&Input, &View<'_>)| view.dtype() != input.dtype || view.shape() != input.shape;
         match self.inputs.iter().zip(inputs).find(unfit) {
             Some((input, view)) => Err(RunError::Input {
                 name: input.name.to_string(),
@@ -141,29 +189,25 @@ impl Plan {
 }
 
 impl ByImage {
-    /// Runs the images of a batch, each on one thread, and hands their outputs to the memory of the batch.
+    /// Runs the images of a batch, each on one thread, and hands their outputs to the memory of the batch. Watched are
+    /// those of the calling thread.
     fn run(
         &self,
         inputs: &[View<'_>],
-        (lanes, alone): (&[Mutex<Space>], &Pool),
+        (spaces, alone): (&[Mutex<Space>], &Pool),
         memory: &mut Memory<'_>,
-        after: &mut Observer<'_>,
+        watch: Option<&mut Watch<'_>>,
     ) -> Result<(), RunError> {
-        let (after, failed) = (Mutex::new(after), Mutex::new(None));
+        let (watch, failed) = (Mutex::new(watch), Mutex::new(None));
         let pool = memory.pool;
         let ([], handed) = memory.split::<u8, 0, MOST_HANDED>([], self.handed);
         pool.run_parts(self.count, handed, &|Task { index, worker }, handed| {
-            // Nobody else has the lane of a worker.
-            let mut lane = lanes[worker].lock().unwrap_or_else(PoisonError::into_inner);
-            let mut one = lane.memory(&self.plan, alone);
+            // Nobody else has the space of a worker. The calling thread is worker 0.
+            let mut space = spaces[worker].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut watch = (worker == 0).then(|| watch.lock().unwrap_or_else(PoisonError::into_inner));
+            let (mut one, lanes) = space.parts(&self.plan, alone);
             self.plan.load(inputs, index, &mut one);
-            let mut told = |step| {
-                // The calling thread is worker 0.
-                if worker == 0 {
-                    (after.lock().unwrap_or_else(PoisonError::into_inner))(step);
-                }
-            };
-            match self.plan.take_turns(&mut one, &mut told) {
+            match self.plan.take_turns(&mut one, lanes, watch.as_mut().and_then(|watch| watch.as_deref_mut())) {
                 Ok(()) => {
                     let outputs = self.plan.outputs.iter().zip(handed);
                     outputs.for_each(|(output, to)| to.copy_from_slice(one.read(output.buffer)));

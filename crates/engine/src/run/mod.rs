@@ -1,5 +1,6 @@
 //! Runs: the arena that holds all mutable state, and what the steps of a plan see of it.
 
+mod apart;
 mod arena;
 mod memory;
 

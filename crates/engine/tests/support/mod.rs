@@ -133,6 +133,35 @@ pub(crate) const NETWORKS: &[(&str, &str)] = &[
          output j",
     ),
     (
+        "branches of a cell",
+        "input x: f32[N,32,14,14]
+         const p: f32[32,32,1,1] = fill
+         const e: f32[20,32,1,1] = fill
+         const d: f32[32,1,5,5] = fill
+         const q: f32[32,32,1,1] = fill
+         const t: f32[32,1,3,3] = fill
+         h = Conv(x, p) activation=\"Relu\"
+         a = Conv(h, d) group=32 pads=[2,2,2,2]
+         b = Conv(a, q) activation=\"Relu\"
+         c = Conv(b, d) group=32 pads=[2,2,2,2]
+         f = Conv(c, q)
+         g = Conv(x, t) group=32 pads=[1,1,1,1]
+         i = Conv(g, q) activation=\"Relu\"
+         j = Conv(i, t) group=32 pads=[1,1,1,1]
+         k = Conv(j, q, -, f)
+         l = AveragePool(h) kernel_shape=[3,3] pads=[1,1,1,1]
+         m = Add(l, x)
+         n = Conv(h, t) group=32 pads=[1,1,1,1] activation=\"Relu\"
+         o = Conv(n, e)
+         r = MaxPool(x) kernel_shape=[3,3] pads=[1,1,1,1]
+         s = Conv(r, q)
+         u = Concat(k, m, s, o) axis=1
+         v = Relu(u)
+         w = Concat(o, s) axis=1
+         output v
+         output w",
+    ),
+    (
         "transposes, attention and layer norm",
         "input x: f32[N,5,24]
          const w: f32[24,24] = fill
