@@ -285,7 +285,7 @@ fn choices_are_the_ones_written_down() {
         (strided(three(3, 224, 16)), ["first", "4x8", "6x16", "28x16"]),
         (three(3, 224, 64), ["first", "4x8", "6x16", "14x32"]),
         (three(64, 56, 64), ["winograd4", "winograd6 4x8", "6x16", "14x32"]),
-        (three(128, 28, 128), ["winograd4", "4x8", "6x16", "6x64"]),
+        (three(128, 28, 128), ["winograd4", "winograd4-nonfused 4x8", "6x16", "6x64"]),
         (three(256, 14, 256), ["winograd4", "4x8", "6x16", "9x48"]),
         (three(512, 7, 512), ["winograd2", "winograd4 4x8", "6x16", "9x48"]),
         (three(128, 112, 128), ["winograd6", "4x8", "6x16", "winograd6-nonfused 14x32"]),

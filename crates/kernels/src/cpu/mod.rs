@@ -62,14 +62,18 @@ pub struct ReadRates {
     pub l3: usize,
     /// From memory.
     pub memory: usize,
+    /// Of weights that were last read a run before, while the products wait for them: from the last-level cache and from
+    /// memory.
+    pub weights: [usize; 2],
 }
 
 impl ReadRates {
     /// A last level that a few cores share. Zen 4 does this, Zen 5 more; memory is shared: 6 bytes at 3.7 GHz are
     /// 22 GB/s, half of what two channels of DDR5 give.
-    const RING: Self = ReadRates { l3: 16, memory: 6 };
-    /// A last level that is spread over a mesh of many cores. Granite Rapids at 3.9 GHz: 29 GB/s and 15 GB/s.
-    const MESH: Self = ReadRates { l3: 8, memory: 4 };
+    const RING: Self = ReadRates { l3: 16, memory: 6, weights: [21, 7] };
+    /// A last level that is spread over a mesh of many cores. Granite Rapids at 3.9 GHz: 29 GB/s and 15 GB/s; what is
+    /// read again after a run comes no faster than from memory.
+    const MESH: Self = ReadRates { l3: 8, memory: 4, weights: [4, 4] };
 }
 
 /// The part of the last level that a process can count on: larger ones are shared with cores that it does not see.

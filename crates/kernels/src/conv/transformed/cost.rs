@@ -107,7 +107,8 @@ impl Method {
         let choices = (1..=8).flat_map(|strips| (1..=cores).map(move |parts| (strips, parts)));
         let times = choices.map(|(strips, parts)| {
             let (rows, oc) = (all.div_ceil(strips), p.oc.div_ceil(parts).next_multiple_of(self.tile[1]));
-            let time = all.div_ceil(rows) * self.passes(p, cpu, rows, oc.min(p.oc), strips > 1);
+            let passes = |again| self.passes(p, cpu, rows, oc.min(p.oc), again);
+            let time = passes(false) + (all.div_ceil(rows) - 1) * passes(true);
             (time as u64, ConvBlocks { rows, oc, ..ConvBlocks::default() })
         });
         times.reduce(|best, other| if other.0 < best.0 { other } else { best }).unwrap_or_default()
@@ -130,7 +131,9 @@ impl Method {
                 let oc = ocg.div_ceil(parts).next_multiple_of(self.tile[1]);
                 let tasks = p.groups * strips * ocg.div_ceil(oc);
                 let rounds = tasks.div_ceil(cores);
-                let time = (rounds * self.task(p, cpu, squares, oc.min(ocg), strips > 1)) as u64;
+                let task = |again| self.task(p, cpu, squares, oc.min(ocg), again);
+                // The first ones bring the weights.
+                let time = (task(false) + (rounds - 1) * task(true)) as u64;
                 if time < best.0 {
                     best = (time, ConvBlocks { rows: squares, oc, ..best.1 });
                 }
@@ -172,12 +175,12 @@ impl Method {
         let first = first_rate(cpu, self.weights(p, p.oc / p.groups));
         let weight = match () {
             () if again && weights + values <= near(cpu) => from(L2) * AWAITED,
-            () if again && self.stays(p, cpu) => from(cpu.read_rates.l3) * AWAITED_AGAIN,
+            () if again && self.stays(p, cpu) => from(cpu.read_rates.l3) * AWAITED,
             // Once, or from memory each time. Prefetchers follow a stream of one vector a step less well than a wider one: on
             // Zen 4 a whole layer whose weights are read once took a quarter more time on AVX-512, and two fifths more on
             // AVX2; on Granite Rapids half more where they are read from memory twice.
-            () if width == self.lanes => from(first) * AWAITED * 3 / 2,
-            () => from(first) * AWAITED,
+            () if width == self.lanes => 16 * self.lanes * F32 / first * 3 / 2,
+            () => 16 * self.lanes * F32 / first,
         };
         let products = |weight: usize| self.products(cpu, [squares, icg, oc], value, weight);
         // Weights that an earlier position has read are in L2, and asked for ahead as those of direct tiles are.
@@ -197,8 +200,8 @@ impl Method {
         let far = from(if stays { cpu.read_rates.l3 } else { cpu.read_rates.memory });
         let value = if position <= near(cpu) { from(L2) } else { far };
         let weight = match again && self.stays(p, cpu) {
-            true => from(cpu.read_rates.l3) * AWAITED_AGAIN,
-            false => from(first_rate(cpu, self.weights(p, p.oc))) * AWAITED,
+            true => from(cpu.read_rates.l3) * AWAITED,
+            false => 16 * lanes * F32 / first_rate(cpu, self.weights(p, p.oc)),
         };
         let rounds = (self.positions * p.oc.div_ceil(oc)).div_ceil(cores);
         // The first tiles of a position bring its values.
@@ -237,21 +240,20 @@ impl Method {
     }
 }
 
-/// Sixteenths of the reading of weights that multiply-adds do not cover, and of that of weights which squares read from L3
-/// again and again: what fits the 3 x 3 layers of seven networks best on Granite Rapids.
-const AWAITED: usize = 12;
-const AWAITED_AGAIN: usize = 15;
+/// Sixteenths of the reading of weights which squares read again and again that multiply-adds do not cover: what fits the
+/// 3 x 3 layers of seven networks best on Granite Rapids.
+const AWAITED: usize = 15;
 
 /// Bytes a cycle of the first reading of weights in a run. A network has many layers: until its next run, L3 keeps a
 /// small one's weights only.
 fn first_rate(cpu: &Cpu, bytes: usize) -> usize {
-    if bytes <= cpu.l3_share() / 16 { cpu.read_rates.l3 } else { cpu.read_rates.memory }
+    cpu.read_rates.weights[usize::from(bytes > cpu.l3_share() / 16)]
 }
 
-/// Cycles by which reading a kernel's weights lengthens a run, most of it being hidden behind the multiply-adds.
+/// Cycles by which reading a kernel's weights lengthens a run, two thirds of it being hidden behind the multiply-adds.
 pub(in crate::conv) fn weights(p: &Conv2d, cpu: &Cpu) -> usize {
     let bytes = p.oc * (p.ic / p.groups) * p.kh * p.kw * F32;
-    bytes / first_rate(cpu, bytes) / 4
+    bytes / first_rate(cpu, bytes) / 3
 }
 
 /// Bytes that stay in L2 while others pass through.
