@@ -11,7 +11,7 @@ use support::{NETWORKS, compile, inputs, machines, network, run, specialized};
 use tilewise_engine::{Arena, Network, Schedule, Weights};
 use tilewise_graph::{Images, evaluate};
 use tilewise_kernels::Pool;
-use tilewise_tensor::{Tensor, View, difference};
+use tilewise_tensor::{DType, Tensor, View, difference};
 
 #[test]
 fn compiled_networks_equal_the_reference_on_every_tier() {
@@ -182,6 +182,52 @@ fn a_schedule_names_layers_of_both_parts_of_a_batch() {
     assert_eq!(plan.schedule(), usual.schedule());
     let misfits: Vec<&str> = plan.misfits().iter().map(|misfit| misfit.layer.as_str()).collect();
     assert_eq!(misfits, ["no layer of either"]);
+}
+
+#[test]
+fn inputs_are_read_in_place_wherever_they_stand() {
+    let text = "input x: f32[N,32,5,5]
+        const w: f32[16,32,3,3] = fill
+        a = Conv(x, w) pads=[1,1,1,1]
+        const half: i64[2] = 16 16
+        b, c = Split(x, half) axis=1
+        d = Add(a, b)
+        output d
+        output x
+        output c";
+    let alone = "input x: f32[N,32,5,5]
+        const w: f32[16,32,3,3] = fill
+        a = Conv(x, w) pads=[1,1,1,1]
+        output a";
+    for (text, copied) in [(text, true), (alone, false)] {
+        let source = network(text);
+        let (one, all) = (specialized(&source, 1), specialized(&source, 3));
+        let batch = inputs(&all, 9);
+        let expected = evaluate(&source, &batch).unwrap();
+        let images = Images::of(&one, &all).unwrap().unwrap();
+        let [head, tail] = images.cut(images.nodes().len()).unwrap();
+        let networks = [Network::Whole(all.clone()), Network::ByImage { head, count: 3, tail }];
+        for network in networks.iter().take(if copied { 1 } else { 2 }) {
+            let cpu = machines().pop().unwrap().with_cores(2);
+            let plan = network.compile(&Schedule::default(), &cpu, &Weights::default()).unwrap();
+            let mut arena = Arena::new(&plan, Arc::new(Pool::new(2))).unwrap();
+            // As aligned as can be, by elements only, and not at all.
+            for off in [0, 4, 1] {
+                let bytes = batch[0].bytes();
+                let mut room = vec![0; bytes.len() + 64];
+                let start = (0..64).find(|&at| room[at..].as_ptr().addr() % 64 == off).unwrap();
+                room[start..start + bytes.len()].copy_from_slice(bytes);
+                let view = &room[start..start + bytes.len()];
+                let view = View::from_bytes(DType::F32, batch[0].shape(), view).unwrap();
+                let outputs = plan.run(&[view], &mut arena).unwrap();
+                for (i, expected) in expected.iter().enumerate() {
+                    let (actual, expected) = (outputs.tensor(i), expected.values::<f32>().unwrap());
+                    let gap = difference(&actual.values::<f32>().unwrap(), &expected, 1e-5, 1e-5);
+                    assert_eq!(gap.outside, 0, "output {i}: {gap:?}");
+                }
+            }
+        }
+    }
 }
 
 /// The `i`th of `n` equal parts along the first axis.

@@ -19,6 +19,8 @@ pub(crate) enum Storage {
     Constant(Arc<AlignedBuffer>),
     /// A tensor whose size the data decide, by number.
     Dynamic(usize),
+    /// What the caller gives, read where it stands: an input, by number.
+    Given { input: usize, bytes: usize },
 }
 
 /// A buffer with its life: the first and the last step that touch it.
@@ -33,6 +35,7 @@ impl Buffer {
     pub(crate) fn bytes(&self) -> usize {
         match &self.storage {
             Storage::Arena { bytes } | Storage::Scratch { bytes } | Storage::Part { bytes, .. } => *bytes,
+            Storage::Given { bytes, .. } => *bytes,
             Storage::Constant(constant) => constant.len(),
             Storage::Dynamic(_) => 0,
         }
@@ -42,7 +45,7 @@ impl Buffer {
     pub(crate) fn arena_bytes(&self) -> usize {
         match self.storage {
             Storage::Arena { bytes } | Storage::Scratch { bytes } => bytes,
-            Storage::Part { .. } | Storage::Constant(_) | Storage::Dynamic(_) => 0,
+            Storage::Part { .. } | Storage::Constant(_) | Storage::Dynamic(_) | Storage::Given { .. } => 0,
         }
     }
 }

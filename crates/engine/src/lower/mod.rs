@@ -109,6 +109,9 @@ pub(crate) fn lower(
     }
     let outputs = lowering.outputs(ends)?;
     lowering.note_strangers();
+    if !matches!(ends, Ends::Tail(_)) {
+        lowering.read_in_place(&inputs, &outputs);
+    }
     let Lowering { steps, buffers, dynamic, chosen: schedule, questions, flows, misfits, .. } = lowering;
     Ok(Lowered { steps, buffers, inputs, outputs, dynamic, schedule, questions, flows, misfits })
 }
@@ -180,6 +183,18 @@ impl<'a> Lowering<'a> {
             inputs.push(Input { name: Arc::clone(&value.name), dtype: value.ty.dtype, shape, buffer });
         }
         Ok(inputs)
+    }
+
+    /// Lets the inputs be read where the caller has them, but for those that are outputs, too, or parts of other values.
+    fn read_in_place(&mut self, inputs: &[Input], outputs: &[Output]) {
+        for (number, input) in inputs.iter().enumerate() {
+            let id = input.buffer;
+            let is_whole = |other: &Buffer| matches!(other.storage, Storage::Part { of, .. } if of == id);
+            let kept = outputs.iter().any(|output| output.buffer == id) || self.buffers.iter().any(is_whole);
+            if let (false, Storage::Arena { bytes }) = (kept, &self.buffers[id.index()].storage) {
+                self.buffers[id.index()].storage = Storage::Given { input: number, bytes: *bytes };
+            }
+        }
     }
 
     fn outputs(&mut self, ends: &Ends) -> Result<Vec<Output>, PlanError> {

@@ -10,7 +10,7 @@ impl Lowering<'_> {
             let role = match self.buffers[id.index()].storage {
                 Storage::Constant(_) => Role::Weights,
                 Storage::Scratch { .. } => Role::Scratch,
-                Storage::Arena { .. } | Storage::Part { .. } | Storage::Dynamic(_) => of_value,
+                Storage::Arena { .. } | Storage::Part { .. } | Storage::Dynamic(_) | Storage::Given { .. } => of_value,
             };
             Operand { role, buffer: self.whole(id).index(), bytes: self.len(id) as u64 }
         };

@@ -51,6 +51,7 @@ pub(crate) fn assign(buffers: Vec<Buffer>, lives: &Lives, memory: usize) -> Resu
             }
             Storage::Constant(constant) => Place::Constant(constant),
             Storage::Dynamic(slot) => Place::Dynamic(slot),
+            Storage::Given { input, bytes } => Place::Given { input, bytes },
         });
     }
     Ok((places, total))

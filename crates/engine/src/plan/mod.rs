@@ -50,6 +50,8 @@ pub(crate) enum Place {
     Constant(Arc<AlignedBuffer>),
     /// A tensor whose size the data decide, by its number in the arena.
     Dynamic(usize),
+    /// What the caller gives for an input, by number; the bytes are those of one image where these go one by one.
+    Given { input: usize, bytes: usize },
 }
 
 impl Place {
@@ -57,7 +59,7 @@ impl Place {
     pub(crate) fn range(&self) -> Range<usize> {
         match self {
             Place::Arena(range) => range.clone(),
-            Place::Constant(_) | Place::Dynamic(_) => 0..0,
+            Place::Constant(_) | Place::Dynamic(_) | Place::Given { .. } => 0..0,
         }
     }
 }
@@ -328,7 +330,7 @@ impl Plan {
         let places = self.by_image.iter().flat_map(|each| &each.plan.places).chain(&self.places);
         let constants = places.filter_map(|place| match place {
             Place::Constant(buffer) => Some(buffer),
-            Place::Arena(_) | Place::Dynamic(_) => None,
+            Place::Arena(_) | Place::Dynamic(_) | Place::Given { .. } => None,
         });
         constants.filter(|buffer| seen.insert(Arc::as_ptr(buffer))).map(|buffer| buffer.len()).sum()
     }

@@ -172,6 +172,7 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::super::Memory;
+    use super::super::memory::NOTHING;
     use super::*;
     use crate::plan::{BufferId, Place};
 
@@ -203,7 +204,7 @@ mod tests {
         let steps: Vec<Step> = (0..STEPS).map(step).collect();
         let places: Vec<Place> = (0..STEPS).map(|at| Place::Arena(at..at + 1)).collect();
         let mut bytes = [0; STEPS];
-        let mut memory = Memory::new(&places, &mut bytes, &mut [], pool);
+        let mut memory = Memory::new(&places, &mut bytes, NOTHING, &mut [], pool);
         lanes.run(&section(), &steps, (memory.shared(), pool), true)?;
         Ok(bytes.to_vec())
     }

@@ -7,8 +7,8 @@ use tilewise_graph::ValueType;
 use tilewise_kernels::{Pool, Task};
 use tilewise_tensor::{AlignedBuffer, Tensor, View};
 
-use super::Memory;
 use super::apart::Lanes;
+use super::{Given, Memory};
 use crate::plan::{ByImage, Input, MOST_HANDED, Output, Place, Turn};
 use crate::{Plan, PlanError, RunError};
 
@@ -40,8 +40,9 @@ impl Space {
     }
 
     /// The memory of a run, and the lanes of its sections.
-    fn parts<'a>(&'a mut self, plan: &'a Plan, pool: &'a Pool) -> (Memory<'a>, &'a mut Lanes) {
-        (Memory::new(&plan.places, self.buffer.bytes_mut(), &mut self.dynamic, pool), &mut self.lanes)
+    fn parts<'a>(&'a mut self, plan: &'a Plan, given: Given<'a>, pool: &'a Pool) -> (Memory<'a>, &'a mut Lanes) {
+        let memory = Memory::new(&plan.places, self.buffer.bytes_mut(), given, &mut self.dynamic, pool);
+        (memory, &mut self.lanes)
     }
 }
 
@@ -123,11 +124,19 @@ impl Plan {
             return Err(RunError::Arena);
         }
         self.check(inputs)?;
+        let copies: Vec<Tensor>;
+        let mut aligned: Vec<View<'_>> = Vec::new();
+        let mut given = Given { inputs, index: 0 };
+        if !inputs.iter().all(is_aligned) {
+            copies = inputs.iter().map(View::to_tensor).collect();
+            aligned.extend(copies.iter().map(Tensor::view));
+            given.inputs = &aligned;
+        }
         let Arena { space, images, pool, alone, .. } = &mut *arena;
-        let (mut memory, lanes) = space.parts(self, pool);
+        let (mut memory, lanes) = space.parts(self, given, pool);
         match &self.by_image {
-            Some(each) => each.run(inputs, (images, alone), &mut memory, watch.as_mut())?,
-            None => self.load(inputs, 0, &mut memory),
+            Some(each) => each.run(given, (images, alone), &mut memory, watch.as_mut())?,
+            None => self.load(given, &mut memory),
         }
         if let Some(watch) = &mut watch {
             watch.first = self.steps_by_image();
@@ -179,13 +188,20 @@ impl Plan {
         }
     }
 
-    /// Copies the inputs of a run, which are the `index`th parts of what is given.
-    fn load(&self, inputs: &[View<'_>], index: usize, memory: &mut Memory<'_>) {
-        for (input, view) in self.inputs.iter().zip(inputs) {
+    /// Copies the inputs that are not read where they stand.
+    fn load(&self, given: Given<'_>, memory: &mut Memory<'_>) {
+        for (number, input) in self.inputs.iter().enumerate() {
             let ([], [to]) = memory.split::<u8, 0, 1>([], [input.buffer]);
-            to.copy_from_slice(&view.bytes()[index * to.len()..(index + 1) * to.len()]);
+            if !to.is_empty() {
+                to.copy_from_slice(given.part(number, to.len()));
+            }
         }
     }
+}
+
+/// True for elements that can be read where they stand.
+fn is_aligned(view: &View<'_>) -> bool {
+    view.bytes().as_ptr().addr().is_multiple_of(view.dtype().size())
 }
 
 impl ByImage {
@@ -193,7 +209,7 @@ impl ByImage {
     /// those of the calling thread.
     fn run(
         &self,
-        inputs: &[View<'_>],
+        given: Given<'_>,
         (spaces, alone): (&[Mutex<Space>], &Pool),
         memory: &mut Memory<'_>,
         watch: Option<&mut Watch<'_>>,
@@ -205,8 +221,9 @@ impl ByImage {
             // Nobody else has the space of a worker. The calling thread is worker 0.
             let mut space = spaces[worker].lock().unwrap_or_else(PoisonError::into_inner);
             let mut watch = (worker == 0).then(|| watch.lock().unwrap_or_else(PoisonError::into_inner));
-            let (mut one, lanes) = space.parts(&self.plan, alone);
-            self.plan.load(inputs, index, &mut one);
+            let given = Given { index, ..given };
+            let (mut one, lanes) = space.parts(&self.plan, given, alone);
+            self.plan.load(given, &mut one);
             match self.plan.take_turns(&mut one, lanes, watch.as_mut().and_then(|watch| watch.as_deref_mut())) {
                 Ok(()) => {
                     let outputs = self.plan.outputs.iter().zip(handed);
@@ -249,6 +266,8 @@ impl<'a> Outputs<'a> {
         let bytes = match &self.plan.places[buffer.index()] {
             Place::Arena(range) => &self.arena.space.buffer.bytes()[range.clone()],
             Place::Constant(constant) => constant.bytes(),
+            // An input that is an output is copied.
+            Place::Given { .. } => &[],
             Place::Dynamic(slot) => {
                 return self.arena.space.dynamic[*slot].as_ref().expect("a run fills every output").view();
             }

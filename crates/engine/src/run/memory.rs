@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use tilewise_kernels::Pool;
-use tilewise_tensor::{Element, Tensor};
+use tilewise_tensor::{Element, Tensor, View};
 
 use crate::plan::{BufferId, Place, Step};
 
@@ -12,10 +12,24 @@ use crate::plan::{BufferId, Place, Step};
 pub(crate) struct Memory<'a> {
     pub(crate) places: &'a [Place],
     arena: Arena<'a>,
+    given: Given<'a>,
     pub(crate) dynamic: &'a mut [Option<Tensor>],
     pub(crate) pool: &'a Pool,
     /// The step that alone uses it, where others run beside it.
     step: Option<&'a Step>,
+}
+
+/// What the caller gives: the parts of all inputs with one index.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a> {
+    pub(crate) inputs: &'a [View<'a>],
+    pub(crate) index: usize,
+}
+
+impl<'a> Given<'a> {
+    pub(super) fn part(&self, input: usize, bytes: usize) -> &'a [u8] {
+        &self.inputs[input].bytes()[self.index * bytes..(self.index + 1) * bytes]
+    }
 }
 
 /// The bytes of an arena, which steps that run side by side read and write.
@@ -30,11 +44,12 @@ impl<'a> Memory<'a> {
     pub(crate) fn new(
         places: &'a [Place],
         arena: &'a mut [u8],
+        given: Given<'a>,
         dynamic: &'a mut [Option<Tensor>],
         pool: &'a Pool,
     ) -> Self {
         let arena = Arena { start: arena.as_mut_ptr(), len: arena.len(), owner: PhantomData };
-        Memory { places, arena, dynamic, pool, step: None }
+        Memory { places, arena, given, dynamic, pool, step: None }
     }
 
     /// The operands of a step as slices of `T`: `reads` may name a buffer more than once, `writes` are disjoint from
@@ -60,6 +75,7 @@ impl<'a> Memory<'a> {
             // SAFETY: nothing that the step writes is in the range, nor does another step at the same time.
             Place::Arena(_) => unsafe { self.arena.read(range) },
             Place::Dynamic(_) => &[],
+            Place::Given { input, bytes } => self.given.part(*input, *bytes),
         };
         let mut read = read.into_iter();
         let reads = reads.map(|id| typed(bytes(id, read.next().unwrap_or_default())));
@@ -75,12 +91,13 @@ impl<'a> Memory<'a> {
             // SAFETY: writing borrows all of the memory, and no other step writes there at the same time.
             Place::Arena(range) => unsafe { self.arena.read(range.clone()) },
             Place::Dynamic(_) => &[],
+            Place::Given { input, bytes } => self.given.part(*input, *bytes),
         }
     }
 
     /// The same memory for steps that run side by side.
     pub(crate) fn shared(&mut self) -> SharedMemory<'_> {
-        SharedMemory { places: self.places, arena: self.arena }
+        SharedMemory { places: self.places, arena: self.arena, given: self.given }
     }
 }
 
@@ -89,6 +106,7 @@ impl<'a> Memory<'a> {
 pub(crate) struct SharedMemory<'a> {
     places: &'a [Place],
     arena: Arena<'a>,
+    given: Given<'a>,
 }
 
 // SAFETY: bytes are reached only through `SharedMemory::of`, whose caller promises that nothing is written by one thread
@@ -101,7 +119,7 @@ impl<'a> SharedMemory<'a> {
     /// # Safety
     /// As long as it lives, no other thread writes what the step names, nor touches what it writes.
     pub(crate) unsafe fn of(&self, step: &'a Step, pool: &'a Pool) -> Memory<'a> {
-        Memory { places: self.places, arena: self.arena, dynamic: &mut [], pool, step: Some(step) }
+        Memory { places: self.places, arena: self.arena, given: self.given, dynamic: &mut [], pool, step: Some(step) }
     }
 }
 
@@ -132,6 +150,10 @@ fn typed_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
     if bytes.is_empty() { &mut [] } else { bytemuck::cast_slice_mut(bytes) }
 }
 
+/// Nothing is given.
+#[cfg(test)]
+pub(super) const NOTHING: Given<'static> = Given { inputs: &[], index: 0 };
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +163,7 @@ mod tests {
         let mut bytes: Vec<u8> = (0..100).collect();
         let places = [Place::Arena(60..70), Place::Arena(10..20), Place::Arena(0..0), Place::Arena(15..30)];
         let pool = Pool::new(1);
-        let mut memory = Memory::new(&places, &mut bytes, &mut [], &pool);
+        let mut memory = Memory::new(&places, &mut bytes, NOTHING, &mut [], &pool);
         let [b, a, none, c] = [0, 1, 2, 3].map(BufferId);
         let ([of_a, again, empty], [of_b]) = memory.split::<u8, 3, 1>([a, a, none], [b]);
         assert_eq!((of_a[0], again.len(), empty.len(), of_b[9]), (10, 10, 0, 69));
@@ -152,7 +174,7 @@ mod tests {
                 let mut bytes = [0; 100];
                 let pool = Pool::new(1);
                 let places = [Place::Arena(60..70), Place::Arena(10..20), Place::Arena(0..0), Place::Arena(15..30)];
-                Memory::new(&places, &mut bytes, &mut [], &pool).split::<u8, 1, 2>(reads, writes);
+                Memory::new(&places, &mut bytes, NOTHING, &mut [], &pool).split::<u8, 1, 2>(reads, writes);
             })
         };
         assert!(meets([a], [c, b]).is_err() && meets([b], [a, c]).is_err() && meets([a], [none, b]).is_ok());

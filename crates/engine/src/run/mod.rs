@@ -5,4 +5,4 @@ mod arena;
 mod memory;
 
 pub use arena::{Arena, Outputs};
-pub(crate) use memory::Memory;
+pub(crate) use memory::{Given, Memory};
