@@ -165,14 +165,14 @@ fn chain<'a>(steps: &'a [Step], number: usize, buffers: &[Buffer], cpu: &Cpu) ->
 }
 
 /// Output rows of the last step in a part of an image: as many as leave half of the cores' second-level caches to the
-/// weights and to what else passes.
+/// weights and to what else passes, and as many for each core.
 fn height(chain: &[&ByRows], buffers: &[Buffer], cpu: &Cpu) -> usize {
     let ends = chain.first().map(|step| step.x).into_iter().chain(chain.iter().map(|step| step.y));
     let images = chain.first().map_or(1, |first| first.problem.n);
     let bytes = ends.map(|id| buffers[id.index()].bytes()).sum::<usize>() / images;
     let rows = chain.last().map_or(1, |last| last.problem.oh());
     let parts = bytes.div_ceil(cpu.cores * cpu.l2.size / 2).max(1);
-    rows.div_ceil(parts).max(LOWEST * cpu.cores)
+    rows.div_ceil(parts).max(LOWEST * cpu.cores).next_multiple_of(cpu.cores)
 }
 
 /// The output rows of each step of a chain, for each part of `height` rows of the last one.

@@ -45,10 +45,11 @@ pub struct ConvBlocks {
 }
 
 impl ConvBlocks {
-    /// The same for `rows` output rows: strips low enough for every one of `cores` to get one.
+    /// The same for `rows` output rows: strips no higher, and as many for each of `cores`.
     #[must_use]
     pub fn for_rows(self, rows: usize, cores: usize) -> Self {
-        ConvBlocks { rows: self.rows.min(rows.div_ceil(cores.max(1))), ..self }
+        let strips = rows.div_ceil(self.rows.max(1)).next_multiple_of(cores.max(1));
+        ConvBlocks { rows: self.rows.min(rows.div_ceil(strips)), ..self }
     }
 }
 
