@@ -60,9 +60,11 @@ impl Network {
         }
     }
 
-    /// For a cut of a batch after each number of nodes, whether it changes no step, and so no bit.
-    pub fn cuts(images: &Images<'_>) -> Vec<bool> {
-        cuts(images).iter().map(Option::is_some).collect()
+    /// For a cut after each number of nodes, what is handed over; `None` where a step would be parted, and so a bit could
+    /// change, or too much handed over.
+    pub fn cuts(images: &Images<'_>) -> Vec<Option<Crossing>> {
+        let cuts = images.cuts(may_share_a_step).into_iter();
+        cuts.map(|cut| cut.filter(|crossing| crossing.values <= MOST_HANDED)).collect()
     }
 
     /// The parts, each as it is compiled.
@@ -96,12 +98,6 @@ impl Network {
     }
 }
 
-/// For a cut after each number of nodes, what is handed over; `None` where that cannot be.
-fn cuts(images: &Images<'_>) -> Vec<Option<Crossing>> {
-    let cuts = images.cuts(may_share_a_step).into_iter();
-    cuts.map(|cut| cut.filter(|crossing| crossing.values <= MOST_HANDED)).collect()
-}
-
 /// The number of nodes that go image by image, so that the bytes which an image moves beyond the caches of a core are fewest:
 /// the weights of these nodes, and the values of the others, as far as other cores or too many images made them.
 fn best_cut(images: &Images<'_>, one: &Graph, cpu: &Cpu) -> Option<usize> {
@@ -115,7 +111,7 @@ fn best_cut(images: &Images<'_>, one: &Graph, cpu: &Cpu) -> Option<usize> {
         after.push(after[after.len() - 1] + values + weights / count);
     }
     let all_after = after[after.len() - 1];
-    let cuts = cuts(images).into_iter().zip(before.iter().zip(&after)).enumerate();
+    let cuts = Network::cuts(images).into_iter().zip(before.iter().zip(&after)).enumerate();
     let costs = cuts.filter_map(|(at, (crossing, (weights, done)))| {
         Some((at, weights + all_after - done + 2 * size_of::<f32>() * crossing?.elements))
     });
