@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tilewise_graph::Graph;
+use tilewise_graph::{Graph, GraphError};
 use tilewise_kernels::Cpu;
 use tilewise_kernels::movement::Reorder;
 use tilewise_tensor::{AlignedBuffer, DType};
@@ -387,7 +387,11 @@ fn compile_between(
     let live_bytes = layout::live_bytes(&buffers, steps.len());
     let lives = apart::Lives::of(&buffers, &steps, &turns);
     let (places, arena_bytes) = layout::assign(buffers, &lives, cpu.memory)?;
-    debug_assert_eq!(apart::clash(&turns, &steps, &places), None);
+    // That steps may share memory rests on this.
+    if let Some((a, b)) = apart::clash(&turns, &steps, &places) {
+        let [a, b] = [a, b].map(|step| &steps[step].info.layer);
+        return Err(GraphError::Broken(format!("'{a}' and '{b}' would run side by side on the same memory")).into());
+    }
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     Ok(Plan {
         id,
