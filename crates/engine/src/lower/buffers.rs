@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tilewise_tensor::AlignedBuffer;
+use tilewise_tensor::TensorError;
 
 use super::Lowering;
-use crate::plan::BufferId;
+use crate::plan::{BufferId, Packed};
 
 /// What a buffer is stored in.
 pub(crate) enum Storage {
@@ -16,7 +16,7 @@ pub(crate) enum Storage {
     /// Part of another buffer, which was added before.
     Part { of: BufferId, offset: usize, bytes: usize },
     /// A constant.
-    Constant(Arc<AlignedBuffer>),
+    Constant(Arc<Packed>),
     /// A tensor whose size the data decide, by number.
     Dynamic(usize),
     /// What the caller gives, read where it stands: an input, by number.
@@ -39,6 +39,11 @@ impl Buffer {
             Storage::Constant(constant) => constant.len(),
             Storage::Dynamic(_) => 0,
         }
+    }
+
+    /// What kept its constant from being packed.
+    pub(crate) fn error(&self) -> Option<&TensorError> {
+        if let Storage::Constant(constant) = &self.storage { constant.error() } else { None }
     }
 
     /// Bytes of its own in the arena.

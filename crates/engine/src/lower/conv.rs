@@ -23,7 +23,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
     let problem = o.problem;
     let x = lowering.buffer(o.x, kernel.x.into())?;
     let residual = o.residual.map_or(Ok(BufferId::NONE), |id| lowering.buffer(id, kernel.y.into()))?;
-    let [w, bias] = o.constants(lowering, kernel)?;
+    let [w, bias] = o.constants(lowering, kernel);
     let scratch = lowering.scratch((kernel.scratch_len)(&problem, &blocks, lowering.cpu.cores));
     let y = lowering.make(o.y, kernel.y.into())?;
     lowering.push(NewStep {
@@ -93,16 +93,13 @@ impl Operands {
     }
 
     /// The weights as a kernel packs them, and the bias.
-    pub(super) fn constants(
-        &self,
-        lowering: &mut Lowering<'_>,
-        kernel: &ConvKernel,
-    ) -> Result<[BufferId; 2], PlanError> {
+    pub(super) fn constants(&self, lowering: &mut Lowering<'_>, kernel: &ConvKernel) -> [BufferId; 2] {
         let p = &self.problem;
         let form = Form { name: kernel.id.name, sizes: vec![p.oc, p.ic, p.kh, p.kw, p.groups] };
-        let w = lowering.packed_f32(self.w, form, (kernel.packed_len)(p), |w, packed| (kernel.pack)(p, w, packed))?;
-        let bias = self.bias.map_or(Ok(BufferId::NONE), |id| lowering.bias(id, p.oc))?;
-        Ok([w, bias])
+        let (problem, pack) = (*p, kernel.pack);
+        let w = lowering.packed_f32(self.w, form, (kernel.packed_len)(p), move |w, packed| pack(&problem, w, packed));
+        let bias = self.bias.map_or(BufferId::NONE, |id| lowering.bias(id, p.oc));
+        [w, bias]
     }
 }
 
@@ -149,10 +146,10 @@ fn problem(
 
 impl Lowering<'_> {
     /// A constant of `len` values, filled up to whole vectors.
-    pub(super) fn bias(&mut self, id: ValueId, len: usize) -> Result<BufferId, PlanError> {
+    pub(super) fn bias(&mut self, id: ValueId, len: usize) -> BufferId {
         // Kernels of every tier read it: the widest vector decides.
         let padded = len.next_multiple_of(16);
-        self.packed_f32(id, Form { name: "bias", sizes: vec![len] }, padded, |values, packed| {
+        self.packed_f32(id, Form { name: "bias", sizes: vec![len] }, padded, move |values, packed| {
             packed[..len].copy_from_slice(&values[..len]);
         })
     }

@@ -87,7 +87,7 @@ fn lower_affine(lowering: &mut Lowering<'_>, product: Layer<'_>) -> Result<bool,
         }
         Layout::Blocked => {
             let shape = [1, c, 1, 1];
-            let [scale, shift] = [lowering.blocked_constant(scale, &shape)?, lowering.blocked_constant(shift, &shape)?];
+            let [scale, shift] = [lowering.blocked_constant(scale, &shape), lowering.blocked_constant(shift, &shape)];
             (kernel.blocked, c.div_ceil(lanes), scale, shift)
         }
     };
@@ -166,6 +166,6 @@ fn operand(
     }
     let lanes = lowering.lanes();
     let buffer =
-        if shape.len() == 4 { lowering.buffer(id, Layout::Blocked)? } else { lowering.blocked_constant(id, &full)? };
+        if shape.len() == 4 { lowering.buffer(id, Layout::Blocked)? } else { lowering.blocked_constant(id, &full) };
     Ok((buffer, vec![n, c.div_ceil(lanes), h, w, lanes]))
 }

@@ -32,8 +32,8 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, first: Layer<'_>, dw: &Operands
     lowering.ask(second, None, Problem::Conv(pw.problem));
     let x = lowering.buffer(dw.x, Layout::Blocked)?;
     let residual = pw.residual.map_or(Ok(BufferId::NONE), |id| lowering.buffer(id, Layout::Blocked))?;
-    let [dw_w, dw_bias] = dw.constants(lowering, kernel.depthwise)?;
-    let [pw_w, pw_bias] = pw.constants(lowering, kernel.pointwise)?;
+    let [dw_w, dw_bias] = dw.constants(lowering, kernel.depthwise);
+    let [pw_w, pw_bias] = pw.constants(lowering, kernel.pointwise);
     let scratch = lowering.scratch((kernel.scratch_len)(&pair, &blocks, lowering.cpu.cores));
     let y = lowering.make(pw.y, Layout::Blocked)?;
     let reads = [x, dw_w, dw_bias, pw_w, pw_bias, residual];

@@ -87,14 +87,14 @@ fn push(lowering: &mut Lowering<'_>, layer: Layer<'_>, product: Product) -> Resu
         // Columns that stand one after the other are packed in parts of whole panels.
         let panel = kernel.id.tile[1];
         let step = if row == 1 { (PACKED_AT_ONCE / problem.k.max(1) / panel).max(1) * panel } else { usize::MAX };
-        lowering.packed_by_rows(b, form, (kernel.packed_b_len)(&problem), step, |part, b, packed| {
+        lowering.packed_by_rows(b, form, (kernel.packed_b_len)(&problem), step, move |part, b, packed| {
             let (n, at) = if row == 1 { (part.len(), part.start * problem.k) } else { (problem.n, 0) };
             (kernel.pack_b)(&Gemm { n, ..problem }, b, &mut packed[at..]);
-        })?
+        })
     } else {
         lowering.buffer(b, Layout::Plain)?
     };
-    let bias = bias.map_or(Ok(BufferId::NONE), |id| lowering.bias(id, problem.n))?;
+    let bias = bias.map_or(BufferId::NONE, |id| lowering.bias(id, problem.n));
     let residual = residual.map_or(Ok(BufferId::NONE), |id| lowering.buffer(id, Layout::Plain))?;
     let scratch = lowering.scratch((kernel.scratch_len)(&problem, &blocks, packed, lowering.cpu.cores));
     let c = lowering.make(y, Layout::Plain)?;

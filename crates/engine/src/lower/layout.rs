@@ -135,25 +135,29 @@ impl Lowering<'_> {
 /// Constants as buffers.
 impl Lowering<'_> {
     /// A constant of f32 with fewer axes, blocked as if it had the four of `shape`.
-    pub(crate) fn blocked_constant(&mut self, id: ValueId, shape: &[usize]) -> Result<BufferId, PlanError> {
+    pub(crate) fn blocked_constant(&mut self, id: ValueId, shape: &[usize]) -> BufferId {
         let lanes = self.lanes();
-        let &[n, c, h, w] = shape else { return Ok(BufferId::NONE) };
+        let &[n, c, h, w] = shape else { return BufferId::NONE };
         let stored = [n, c.div_ceil(lanes), h, w, lanes];
         let form = Form { name: "blocked", sizes: vec![lanes, n, c, h, w] };
         let len = stored.iter().product();
-        self.packed_f32(id, form, len, |values, packed| block(shape, &stored, values, packed))
+        let plain = [n, c, h, w];
+        self.packed_f32(id, form, len, move |values, packed| block(&plain, &stored, values, packed))
     }
 
     /// A constant as it is read from memory in a layout.
     fn constant(&mut self, id: ValueId, layout: Layout) -> Result<BufferId, PlanError> {
         match layout {
-            Layout::Plain => self.packed_with(id, Form { name: "plain", sizes: Vec::new() }, |constant, room| {
-                let tensor = constant.tensor()?;
-                let mut buffer = room.slab.zeroed(tensor.bytes().len());
-                buffer.bytes_mut().copy_from_slice(tensor.bytes());
-                Ok(buffer)
-            }),
-            Layout::Blocked => self.blocked_constant(id, &self.shape(id)),
+            Layout::Plain => {
+                let (form, len) = (Form { name: "plain", sizes: Vec::new() }, self.bytes(id, layout)?);
+                Ok(self.packed_with(id, form, len, |constant, room| {
+                    let tensor = constant.tensor()?;
+                    let mut buffer = room.slab.zeroed(tensor.bytes().len());
+                    buffer.bytes_mut().copy_from_slice(tensor.bytes());
+                    Ok(buffer)
+                }))
+            }
+            Layout::Blocked => Ok(self.blocked_constant(id, &self.shape(id))),
         }
     }
 
@@ -163,15 +167,9 @@ impl Lowering<'_> {
         id: ValueId,
         form: Form,
         len: usize,
-        pack: impl FnOnce(&[f32], &mut [f32]),
-    ) -> Result<BufferId, PlanError> {
-        let mut pack = Some(pack);
-        self.packed_by_rows(id, form, len, usize::MAX, |_, values, packed| {
-            // There is one part.
-            if let Some(pack) = pack.take() {
-                pack(values, packed);
-            }
-        })
+        pack: impl Fn(&[f32], &mut [f32]) + Send + 'static,
+    ) -> BufferId {
+        self.packed_by_rows(id, form, len, usize::MAX, move |_, values, packed| pack(values, packed))
     }
 
     /// As [`Lowering::packed_f32`], from `step` indices of the first axis at a time: what is not read where it stands
@@ -182,10 +180,11 @@ impl Lowering<'_> {
         form: Form,
         len: usize,
         step: usize,
-        mut pack: impl FnMut(Range<usize>, &[f32], &mut [f32]),
-    ) -> Result<BufferId, PlanError> {
-        self.packed_with(id, form, |constant, Room { staging, slab }| {
-            let mut buffer = slab.zeroed(len * size_of::<f32>());
+        pack: impl Fn(Range<usize>, &[f32], &mut [f32]) + Send + 'static,
+    ) -> BufferId {
+        let len = len * size_of::<f32>();
+        self.packed_with(id, form, len, move |constant, Room { staging, slab }| {
+            let mut buffer = slab.zeroed(len);
             let rows = constant.stored().shape().first().copied().unwrap_or(1);
             let step = step.clamp(1, rows.max(1));
             for first in (0..rows).step_by(step) {
@@ -200,11 +199,12 @@ impl Lowering<'_> {
         &mut self,
         id: ValueId,
         form: Form,
-        pack: impl FnOnce(&Constant, &mut Room) -> Result<AlignedBuffer, TensorError>,
-    ) -> Result<BufferId, PlanError> {
-        let Some(constant) = self.graph.constant(id) else { return Ok(BufferId::NONE) };
-        let buffer = self.weights.get(constant, form, pack)?;
-        Ok(self.add(Storage::Constant(buffer)))
+        len: usize,
+        pack: impl FnOnce(&Constant, &mut Room) -> Result<AlignedBuffer, TensorError> + Send + 'static,
+    ) -> BufferId {
+        let Some(constant) = self.graph.constant(id) else { return BufferId::NONE };
+        let packed = self.weights.get(constant, form, len, Box::new(pack));
+        self.add(Storage::Constant(packed))
     }
 }
 

@@ -22,9 +22,9 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
     let blocks = (kernel.blocks)(&problem, lowering.cpu);
     let sizes = vec![problem.oc, problem.ic, problem.kh, problem.kw, problem.groups];
     let form = Form { name: kernel.id.name, sizes };
-    let w =
-        lowering.packed_f32(w, form, (kernel.packed_len)(&problem), |w, packed| (kernel.pack)(&problem, w, packed))?;
-    let bias = bias.map_or(Ok(BufferId::NONE), |id| lowering.bias(id, problem.oc))?;
+    let w = lowering
+        .packed_f32(w, form, (kernel.packed_len)(&problem), move |w, packed| (kernel.pack)(&problem, w, packed));
+    let bias = bias.map_or(BufferId::NONE, |id| lowering.bias(id, problem.oc));
     let scratch = lowering.scratch((kernel.scratch_len)(&problem, &blocks, lowering.cpu.cores));
     let (x, y) = (lowering.buffer(x, Layout::Plain)?, lowering.make(y, Layout::Plain)?);
     lowering.push(NewStep {

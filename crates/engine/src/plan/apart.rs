@@ -408,7 +408,7 @@ pub(super) fn clash(turns: &[Turn], steps: &[Step], places: &[Place]) -> Option<
 mod tests {
     use std::sync::Arc;
 
-    use tilewise_tensor::AlignedBuffer;
+    use crate::plan::Packed;
 
     use super::*;
     use crate::plan::{StepInfo, layout};
@@ -433,7 +433,7 @@ mod tests {
     fn network(random: &mut Random, count: usize) -> (Vec<Step>, Vec<Buffer>) {
         let buffer = |storage| Buffer { storage, first: usize::MAX, last: 0 };
         let mut buffers = vec![buffer(Storage::Arena { bytes: 0 }), buffer(Storage::Arena { bytes: 640 })];
-        let constant = Arc::new(AlignedBuffer::zeroed(64));
+        let constant = Arc::new(Packed::of(64));
         buffers.push(buffer(Storage::Constant(constant)));
         buffers[1].first = 0;
         let (mut values, mut seats) = (vec![1], Vec::new());

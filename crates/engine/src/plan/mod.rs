@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tilewise_graph::{Graph, GraphError};
 use tilewise_kernels::Cpu;
 use tilewise_kernels::movement::Reorder;
-use tilewise_tensor::{AlignedBuffer, DType};
+use tilewise_tensor::DType;
 
-use crate::lower::{self, Ends, Flow, Layout, Lowered};
+use crate::lower::{self, Buffer, Ends, Flow, Layout, Lowered};
 use crate::run::Memory;
 use crate::schedule::{Decision, Machine, Misfit, Predicted, Question, predict, predict_fixed};
 use crate::{PlanError, RunError, Schedule};
@@ -26,7 +26,7 @@ pub use network::{Network, NetworkPart};
 pub use operand::{Operand, Role};
 pub(crate) use order::{ByRows, Part, Turn};
 pub use weights::Weights;
-pub(crate) use weights::{Form, Room};
+pub(crate) use weights::{Form, Packed, Room};
 
 /// Names a buffer of a plan.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -47,7 +47,7 @@ pub(crate) enum Place {
     /// In the arena, for part of the run.
     Arena(Range<usize>),
     /// Packed weights and other constants.
-    Constant(Arc<AlignedBuffer>),
+    Constant(Arc<Packed>),
     /// A tensor whose size the data decide, by its number in the arena.
     Dynamic(usize),
     /// What the caller gives for an input, by number; the bytes are those of one image where these go one by one.
@@ -382,7 +382,10 @@ fn compile_between(
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let Lowered { steps, mut buffers, inputs, outputs, dynamic, schedule, misfits, .. } =
         lower::lower(graph, ends, schedule, cpu, weights)?;
-    weights.finish();
+    weights.finish(cpu.cores);
+    if let Some(error) = buffers.iter().find_map(Buffer::error) {
+        return Err(error.clone().into());
+    }
     let turns = order::order(&steps, &mut buffers, cpu);
     let live_bytes = layout::live_bytes(&buffers, steps.len());
     let lives = apart::Lives::of(&buffers, &steps, &turns);

@@ -1,10 +1,46 @@
 //! Packed weights, shared by all plans of a model.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread;
 
 use tilewise_graph::Constant;
 use tilewise_tensor::{AlignedBuffer, Slab, TensorError};
+
+/// A constant as a kernel reads it. Its bytes are there once [`Weights::finish`] has packed it.
+pub(crate) struct Packed {
+    len: usize,
+    buffer: OnceLock<Result<AlignedBuffer, TensorError>>,
+}
+
+impl Packed {
+    /// One of `len` bytes, which is yet to be packed.
+    pub(crate) fn of(len: usize) -> Self {
+        Packed { len, buffer: OnceLock::new() }
+    }
+
+    /// Length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The bytes; none where it is not packed.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self.buffer.get() {
+            Some(Ok(buffer)) => buffer.bytes(),
+            Some(Err(_)) | None => &[],
+        }
+    }
+
+    /// The error that kept it from being packed.
+    pub(crate) fn error(&self) -> Option<&TensorError> {
+        self.buffer.get().and_then(|buffer| buffer.as_ref().err())
+    }
+}
+
+/// Packs a constant.
+pub(crate) type Pack = Box<dyn FnOnce(&Constant, &mut Room) -> Result<AlignedBuffer, TensorError> + Send>;
 
 /// How a constant is packed: everything beside the constant itself that decides the packed bytes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -30,18 +66,43 @@ struct Key {
 #[derive(Default)]
 pub struct Weights {
     state: Mutex<State>,
+    /// Held while constants are packed.
+    packing: Mutex<()>,
     /// True where nothing is packed, as nothing will run.
     unpacked: bool,
 }
 
 #[derive(Default)]
 struct State {
-    packed: HashMap<Key, Packed>,
-    room: Room,
+    packed: HashMap<Key, Known>,
+    waiting: Vec<Job>,
 }
 
-/// Memory for packing, the same for all weights: to ask the system for new memory for each would take longer than the
-/// packing.
+struct Known {
+    packed: Weak<Packed>,
+    /// Keeps the address in the key taken.
+    _constant: Constant,
+}
+
+/// A constant to be packed.
+struct Job {
+    packed: Weak<Packed>,
+    constant: Constant,
+    pack: Pack,
+}
+
+impl Job {
+    /// Packs, where a plan still holds the result. The pages of a mapped file that held the constant are let go.
+    fn run(self, room: &mut Room) {
+        if let Some(packed) = self.packed.upgrade() {
+            packed.buffer.get_or_init(|| (self.pack)(&self.constant, room));
+            self.constant.stored().bytes().release();
+        }
+    }
+}
+
+/// Memory for packing, the same for all weights of a thread: to ask the system for new memory for each would take longer
+/// than the packing.
 #[derive(Default)]
 pub(crate) struct Room {
     /// Where weights go that cannot be packed from where they stand.
@@ -50,11 +111,8 @@ pub(crate) struct Room {
     pub(crate) slab: Slab,
 }
 
-struct Packed {
-    buffer: Weak<AlignedBuffer>,
-    /// Keeps the address in the key taken.
-    _constant: Constant,
-}
+/// Bytes that are worth a thread of their own.
+const WORTH_A_THREAD: usize = 4 << 20;
 
 impl Weights {
     /// Empty buffers in the place of all constants: for a plan that is looked at and never run.
@@ -62,16 +120,12 @@ impl Weights {
         Weights { unpacked: true, ..Weights::default() }
     }
 
-    /// The constant packed in a form; `pack` is called where it was not packed before, with room for values. The pages
-    /// of a mapped file that held the constant are let go.
-    pub(crate) fn get(
-        &self,
-        constant: &Constant,
-        form: Form,
-        pack: impl FnOnce(&Constant, &mut Room) -> Result<AlignedBuffer, TensorError>,
-    ) -> Result<Arc<AlignedBuffer>, TensorError> {
+    /// The constant packed in a form, `len` bytes; where it was not packed before, `pack` does it when the plan is
+    /// finished.
+    pub(crate) fn get(&self, constant: &Constant, form: Form, len: usize, pack: Pack) -> Arc<Packed> {
+        let packed = Arc::new(Packed::of(len));
         if self.unpacked {
-            return Ok(Arc::new(AlignedBuffer::zeroed(0)));
+            return packed;
         }
         let scale = match constant {
             Constant::Dense(_) => 0,
@@ -80,20 +134,39 @@ impl Weights {
         let bytes = constant.stored().bytes();
         let key = Key { address: bytes.as_ptr().addr(), len: bytes.len(), scale, form };
         let mut state = self.lock();
-        let State { packed, room } = &mut *state;
-        if let Some(buffer) = packed.get(&key).and_then(|entry| entry.buffer.upgrade()) {
-            return Ok(buffer);
+        if let Some(packed) = state.packed.get(&key).and_then(|known| known.packed.upgrade()) {
+            return packed;
         }
-        let buffer = Arc::new(pack(constant, room)?);
-        bytes.release();
-        packed.retain(|_, entry| entry.buffer.strong_count() > 0);
-        packed.insert(key, Packed { buffer: Arc::downgrade(&buffer), _constant: constant.clone() });
-        Ok(buffer)
+        let weak = Arc::downgrade(&packed);
+        state.packed.retain(|_, known| known.packed.strong_count() > 0);
+        state.packed.insert(key, Known { packed: Weak::clone(&weak), _constant: constant.clone() });
+        state.waiting.push(Job { packed: weak, constant: constant.clone(), pack });
+        packed
     }
 
-    /// Gives back the memory that packing took beside its results.
-    pub(crate) fn finish(&self) {
-        self.lock().room = Room::default();
+    /// Packs all that is waiting, on as many threads. What another plan waits for is packed too when this returns.
+    pub(crate) fn finish(&self, threads: usize) {
+        let _alone = self.packing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = std::mem::take(&mut self.lock().waiting);
+        // The largest first: the threads then end together.
+        let bytes = |job: &Job| job.packed.upgrade().map_or(0, |packed| packed.len());
+        jobs.sort_by_cached_key(|job| Reverse(bytes(job)));
+        let threads = threads.min(jobs.iter().map(bytes).sum::<usize>().div_ceil(WORTH_A_THREAD));
+        let jobs = Mutex::new(jobs.into_iter());
+        let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            let mut room = Room::default();
+            while let Some(job) = next() {
+                job.run(&mut room);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..threads {
+                // Where the system has no thread left, this one does all.
+                let _no_thread = thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -102,6 +175,6 @@ impl Weights {
 
     /// Bytes of all packed constants that plans hold.
     pub fn bytes(&self) -> usize {
-        self.lock().packed.values().filter_map(|entry| entry.buffer.upgrade()).map(|buffer| buffer.len()).sum()
+        self.lock().packed.values().filter_map(|known| known.packed.upgrade()).map(|packed| packed.len()).sum()
     }
 }
