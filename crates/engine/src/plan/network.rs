@@ -47,7 +47,7 @@ impl<'a> NetworkPart<'a> {
         NetworkPart { graph, cpu: cpu.clone(), rounds: 1.0, ends: Ends::Caller }
     }
 
-    /// What [`NetworkPart::compile`] would do with a schedule, without any weights.
+    /// What compiling it with a schedule would do, without any weights.
     ///
     /// # Errors
     /// [`PlanError`].
