@@ -159,13 +159,15 @@ fn what_tune_finds_is_kept_and_used() {
 fn entries_of_a_schedule_that_do_not_fit_are_named_and_passed_over() {
     let place = Place::new();
     let good = place.run("explain --text --threads 1").fine();
-    let strange = "gemm_f32_4x8_scalar mc=4 kc=8 nc=8 : /_conv_stem/Conv\ngemm_f32_4x8_scalar mc=4 kc=8 nc=8 : roof\n";
+    let strange = "gemm_f32_4x8_scalar mc=4 kc=8 nc=8 : /_conv_stem/Conv\ngemm_f32_4x8_scalar mc=4 kc=8 nc=8 : roof\nturns rows=4 : cellar\n";
     place.write("strange.txt", format!("tilewise schedule 1\n{strange}").as_bytes());
     let done = place.run("explain --text --threads 1 --schedule strange.txt");
     assert_eq!((done.code, done.out), (Some(0), good));
     let notes: Vec<&str> = done.err.lines().collect();
-    assert_eq!(notes.len(), 2, "{notes:?}");
-    for (note, parts) in notes.iter().zip([["/_conv_stem/Conv", "scalar"], ["'roof'", "no layer of this name"]]) {
+    assert_eq!(notes.len(), 3, "{notes:?}");
+    let told =
+        [["/_conv_stem/Conv", "scalar"], ["'roof'", "no layer of this name"], ["'cellar'", "no step of this name"]];
+    for (note, parts) in notes.iter().zip(told) {
         assert!(parts.iter().all(|part| note.contains(part)), "{note}");
     }
     assert_eq!(place.run("infer --fill ones --schedule strange.txt -q").err, "");

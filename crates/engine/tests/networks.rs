@@ -5,12 +5,14 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use support::{NETWORKS, compile, inputs, machines, network, run, specialized};
 
-use tilewise_engine::{Arena, Network, Schedule, Weights};
+use tilewise_engine::schedule::{Budget, Group, Store, search};
+use tilewise_engine::{Arena, Network, PlanError, Schedule, Weights};
 use tilewise_graph::{Images, evaluate};
-use tilewise_kernels::Pool;
+use tilewise_kernels::{Cpu, Pool};
 use tilewise_tensor::{DType, Tensor, View, difference};
 
 #[test]
@@ -314,9 +316,8 @@ fn what_the_end_of_a_chain_adds_stands_whole() {
     }
 }
 
-#[test]
-fn chains_of_steps_that_take_turns_change_no_bit() {
-    let text = "input x: f32[N,3,61,33]
+/// Convolutions and poolings one behind the other.
+const CHAINS: &str = "input x: f32[N,3,61,33]
         const s: f32[20,3,3,3] = fill
         const t: f32[20] = fill
         a = Conv(x, s, t) strides=[2,2] pads=[1,1,1,1] activation=\"Relu\"
@@ -341,8 +342,11 @@ fn chains_of_steps_that_take_turns_change_no_bit() {
         v = Conv(o, u)
         w = AveragePool(v) kernel_shape=[3,3] pads=[1,1,1,1]
         output w";
+
+#[test]
+fn chains_of_steps_that_take_turns_change_no_bit() {
     for batch in [1, 2] {
-        let graph = specialized(&network(text), batch);
+        let graph = specialized(&network(CHAINS), batch);
         let inputs = inputs(&graph, 9);
         for (cpu, threads) in machines().into_iter().flat_map(|cpu| [(cpu.clone(), 1), (cpu, 2)]) {
             let plain = compile(&graph, &cpu, threads);
@@ -354,6 +358,109 @@ fn chains_of_steps_that_take_turns_change_no_bit() {
             assert!(plan.turns().iter().filter(|&&turns| turns > 1).count() >= 2, "{:?}", plan.turns());
             let pairs = run(&plain, &inputs, threads).into_iter().zip(run(&plan, &inputs, threads));
             assert!(pairs.into_iter().all(|(a, b)| a.bytes()[..] == b.bytes()[..]), "{} {threads}", cpu.tier);
+        }
+    }
+}
+
+#[test]
+fn a_schedule_says_which_steps_take_turns() {
+    for batch in [1, 2] {
+        let graph = specialized(&network(CHAINS), batch);
+        let inputs = inputs(&graph, 9);
+        for (cpu, threads) in machines().into_iter().flat_map(|cpu| [(cpu.clone(), 1), (cpu, 2)]) {
+            let plain = compile(&graph, &cpu, threads);
+            let expected = run(&plain, &inputs, threads);
+            let compiled = |schedule: &Schedule, cpu: &Cpu| {
+                let plan = tilewise_engine::plan::compile(&graph, schedule, cpu, &Default::default()).unwrap();
+                let pairs = expected.iter().zip(run(&plan, &inputs, threads));
+                assert!(pairs.into_iter().all(|(a, b)| a.bytes()[..] == b.bytes()[..]), "{} {threads}", cpu.tier);
+                plan
+            };
+            let cpu = cpu.with_cores(threads);
+            let said = |group: Group| {
+                let mut schedule = plain.schedule().clone();
+                plain
+                    .steps()
+                    .filter(|step| step.op != "Reorder")
+                    .for_each(|step| schedule.set_group(&step.layer, group));
+                schedule.set_group("nobody", group);
+                schedule
+            };
+            for group in [Group::Turns(None), Group::Turns(Some(1)), Group::Turns(Some(5)), Group::Turns(Some(100))] {
+                let asked = said(group);
+                let plan = compiled(&asked, &cpu);
+                let (made, misfits) = (plan.schedule(), plan.misfits());
+                assert!(made.groups().len() >= 4 && misfits.len() >= 3, "{made} {misfits:?}");
+                assert_eq!(made.groups().len() + misfits.len(), asked.groups().len(), "{made} {misfits:?}");
+                assert!(group != Group::Turns(Some(1)) || plan.turns().iter().any(|&turns| turns > 10));
+                let told =
+                    |layer: &str| misfits.iter().find(|misfit| misfit.layer == layer).map(|misfit| &*misfit.reason);
+                assert!(told("nobody").unwrap().contains("no step of this name"));
+                assert!(told("w").unwrap().contains("whole images"));
+                assert!(["f", "j"].map(|layer| told(layer).unwrap().contains("alone")) == [true; 2]);
+                // What was made can be said.
+                let again = compiled(&made.to_string().parse().unwrap(), &cpu);
+                assert_eq!((again.schedule(), again.turns()), (made, plan.turns()));
+                assert!(again.misfits().is_empty());
+            }
+            let mut small = cpu.clone();
+            small.l2.size = 24 << 10;
+            let plan = compiled(&said(Group::Whole), &small);
+            assert!(plan.turns().iter().all(|&turns| turns == batch.min(1)) && !plan.beside().contains(&true));
+            assert_eq!(plan.misfits().len(), 1);
+        }
+    }
+}
+
+#[test]
+fn rows_of_a_chain_that_differ_are_named() {
+    let graph = specialized(&network(CHAINS), 1);
+    let cpu = machines().remove(0).with_cores(1);
+    let plan = |text: &str| {
+        let schedule = format!("tilewise schedule 1\n{text}").parse().unwrap();
+        tilewise_engine::plan::compile(&graph, &schedule, &cpu, &Default::default()).unwrap()
+    };
+    let plain = plan("turns rows=4 : o\nturns rows=4 : v\n");
+    assert!(plain.misfits().is_empty(), "{:?}", plain.misfits());
+    let other = plan("turns rows=4 : o\nturns rows=3 : v\nturns : l\nwhole : m\n");
+    let misfits: Vec<String> = other.misfits().iter().map(ToString::to_string).collect();
+    assert!(
+        misfits.len() == 2 && misfits[0].contains("is to run whole") && misfits[1].contains("turns of 4 rows"),
+        "{misfits:?}"
+    );
+    for (text, reason) in [("turns rows=0", "at least 1"), ("turns cols=2", "rows="), ("whole rows=2", "neither")] {
+        let error = format!("tilewise schedule 1\n{text} : a\n").parse::<Schedule>().unwrap_err();
+        assert!(error.line == 2 && error.reason.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn parts_of_a_batch_are_searched_as_they_are_compiled() {
+    for (name, text) in NETWORKS {
+        let (one, all) = (specialized(&network(text), 1), specialized(&network(text), 2));
+        let cpu = machines().pop().unwrap().with_cores(2);
+        let Some(images) = Images::of(&one, &all).unwrap() else { continue };
+        let cuts = Network::cuts(&images);
+        for at in (1..cuts.len()).filter(|&at| cuts[at].is_some()).step_by(3) {
+            let [head, tail] = images.cut(at).unwrap();
+            let network = Network::ByImage { head, count: 2, tail };
+            let (mut made, mut reorders) = (Schedule::default(), 0);
+            let schedule = network.schedule(&cpu, |part| -> Result<Schedule, PlanError> {
+                let mut store = Store::in_memory(&part.cpu);
+                let budget = Budget { time: Duration::from_millis(20), choices: 2, progress: &|_, _| () };
+                let pool = Arc::new(Pool::new(part.cpu.cores));
+                let tuned = search(part, &pool, &Weights::default(), &budget, &mut store)?;
+                made.extend(&tuned.full);
+                reorders += part.survey(&tuned.schedule)?.reorders.len();
+                Ok(tuned.schedule)
+            });
+            let plan = network.compile(&schedule.unwrap(), &cpu, &Weights::default()).unwrap();
+            assert_eq!(plan.steps().filter(|step| step.reorder.is_some()).count(), reorders, "{name}, cut after {at}");
+            assert!(
+                *plan.schedule() == made && plan.misfits().is_empty(),
+                "{name}, cut after {at}: {:?}",
+                plan.misfits()
+            );
         }
     }
 }

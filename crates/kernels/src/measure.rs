@@ -146,25 +146,24 @@ pub fn evict(data: &[f32]) {
 /// Bytes a second, in GB/s, that all threads of the pool together read from one working set of `bytes`, each its own
 /// part again and again: the best of the passes that fit in `time`.
 pub fn read_rate(tier: Tier, pool: &Pool, bytes: usize, time: Duration) -> f64 {
-    let threads = pool.threads();
     let mut data = tilewise_tensor::AlignedBuffer::zeroed(bytes.max(1 << 12));
     // Pages that nobody wrote to are all the same page of zeros, which never leaves the cache.
     data.as_mut_slice::<f32>().fill(1.0);
-    let data: &[f32] = data.as_slice();
+    turns(1, time).map(|_| pass_rate(tier, pool, data.as_slice())).fold(0.0, f64::max)
+}
+
+/// Bytes a second, in GB/s, of one pass in which all threads of the pool together read `data`, each its own part.
+pub fn pass_rate(tier: Tier, pool: &Pool, data: &[f32]) -> f64 {
+    let threads = pool.threads();
     let part = data.len() / threads;
     // Long enough for the clock, also in the first level.
-    let repeats = ((1 << 22) / bytes.max(1)).max(1);
-    let mut best = 0f64;
-    for _ in turns(1, time) {
-        let start = Instant::now();
-        pool.run(threads, &|task| {
-            let mine = &data[task.index * part..(task.index + 1) * part];
-            black_box(dispatch(tier, Read { data: mine, times: repeats }));
-        });
-        let read = (part * threads * size_of::<f32>() * repeats) as f64;
-        best = best.max(read / start.elapsed().as_secs_f64());
-    }
-    best / 1e9
+    let times = ((1 << 22) / size_of_val(data).max(1)).max(1);
+    let start = Instant::now();
+    pool.run(threads, &|task| {
+        let mine = &data[task.index * part..(task.index + 1) * part];
+        black_box(dispatch(tier, Read { data: mine, times }));
+    });
+    (part * threads * size_of::<f32>() * times) as f64 / start.elapsed().as_secs_f64() / 1e9
 }
 
 #[cfg(test)]

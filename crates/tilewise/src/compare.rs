@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use tilewise_engine::Arena;
 use tilewise_engine::plan::Network;
+use tilewise_engine::{Arena, Plan};
 use tilewise_graph::{Graph, Interpreter, ValueId};
 use tilewise_tensor::{Difference, Tensor, View, difference};
 
@@ -80,9 +80,11 @@ fn compare_together(
     tolerances: &Tolerances,
 ) -> Result<Comparison, Error> {
     // The outputs are those of the plan that runs; the layers are told by one that keeps the value of each, where
-    // fewer layers share a step.
-    let made = run(model, &graph, inputs, options)?;
-    let options = &Options { on_misfit: None, ..options.clone() };
+    // fewer layers share a step and none goes image by image.
+    let shapes: Vec<&[usize]> = inputs.iter().map(Tensor::shape).collect();
+    let plan = model.plan(&shapes, options)?;
+    let made = run_plan(&plan, inputs, options)?;
+    let options = &Options { on_misfit: None, schedule: plan.schedule().clone(), ..options.clone() };
     let count = graph.outputs().len();
     let mut layers: Vec<(ValueId, String, &'static str)> = Vec::new();
     for id in graph.order()? {
@@ -161,8 +163,12 @@ fn outputs(graph: &Graph, actual: &[Tensor], expected: &[Tensor], tolerances: &T
 /// Compiles a graph and runs it once.
 fn run(model: &Model, graph: &Graph, inputs: &[Tensor], options: &Options) -> Result<Vec<Tensor>, Error> {
     let cpu = options.cpu();
-    let plan = pipeline::compile(&Network::Whole(graph.clone()), options, &cpu, model.weights())?;
-    let mut arena = Arena::new(&plan, options::pool(cpu.cores))?;
+    run_plan(&pipeline::compile(&Network::Whole(graph.clone()), options, &cpu, model.weights())?, inputs, options)
+}
+
+/// Runs a plan once.
+fn run_plan(plan: &Plan, inputs: &[Tensor], options: &Options) -> Result<Vec<Tensor>, Error> {
+    let mut arena = Arena::new(plan, options::pool(options.cpu().cores))?;
     let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
     let outputs = plan.run(&views, &mut arena)?;
     Ok((0..outputs.len()).map(|i| outputs.tensor(i)).collect())

@@ -1,9 +1,9 @@
 //! Why each layer costs what it costs: its steps with measured times, held against what the machine allows.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tilewise_engine::StepInfo;
-use tilewise_engine::schedule::{self, Bench, Choice, Decision, Measure, Predicted, predict};
+use tilewise_engine::schedule::{self, Bench, Choice, Constants, Decision, Group, Measure, Predicted, predict};
 use tilewise_tensor::View;
 
 use crate::timing::{Timing, time_steps};
@@ -16,6 +16,8 @@ pub struct Explained {
     pub info: StepInfo,
     /// Turns that it takes in a run, as [`tilewise_engine::Plan::turns`] says.
     pub turns: usize,
+    /// How it stands with its neighbours, where it takes turns with the step behind it or was said to be whole.
+    pub group: Option<Group>,
     /// True where it runs on one core beside others, as [`tilewise_engine::Plan::beside`] says: its times are then parts of
     /// those that they take together.
     pub beside: bool,
@@ -25,22 +27,38 @@ pub struct Explained {
     pub measured_ms: f64,
 }
 
-/// Measures every step of a session's plan over `time` and holds it against the constants of the machine: those of the
-/// session's store, else measured now with the same threads.
+/// How often the constants of the machine are measured between the runs, and the runs from one time to the next: what was
+/// near before it is so again after the first.
+const EVERY: Duration = Duration::from_millis(30);
+const FEWEST_BETWEEN: usize = 2;
+
+/// Measures every step of a session's plan over `time` and holds it against the constants of the machine, which are
+/// measured by turns with its runs, on the same threads.
 ///
 /// # Errors
 /// As [`Session::run_views`].
 pub fn explain(session: &mut Session, inputs: &[View<'_>], time: Duration) -> Result<Vec<Explained>, Error> {
     let cpu = session.options().cpu();
-    let machine = ceilings::constants(session.options());
+    let pool = options::pool(cpu.cores);
+    let mut constants = Constants::new(&cpu, &pool);
+    constants.moment();
+    let (mut runs, mut last) = (0, Instant::now());
+    let between = || {
+        runs += 1;
+        if runs >= FEWEST_BETWEEN && last.elapsed() >= EVERY {
+            constants.moment();
+            (runs, last) = (0, Instant::now());
+        }
+    };
     let shapes: Vec<&[usize]> = inputs.iter().map(View::shape).collect();
-    let Timing { steps, .. } = time_steps(session, inputs, time, || ())?;
+    let Timing { steps, .. } = time_steps(session, inputs, time, between)?;
     let (plan, _) = session.prepare(&shapes)?;
-    let predicted = plan.predicted(&cpu, &machine);
+    let predicted = plan.predicted(&cpu, &constants.machine());
     let steps = plan.steps().zip(plan.turns()).zip(plan.beside()).zip(predicted).zip(steps);
     let explained = steps.map(|((((info, turns), beside), predicted), seconds)| Explained {
         info: info.clone(),
         turns,
+        group: plan.schedule().group(&info.layer),
         beside,
         predicted,
         measured_ms: seconds * 1e3,

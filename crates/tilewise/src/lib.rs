@@ -58,7 +58,7 @@ pub use traffic::Traffic;
 pub use tune::{Tuning, tune};
 
 pub use tilewise_engine::schedule::{
-    Bound, Budget, Changed, Choice, Decision, Machine, Misfit, Predicted, Problem, Tuned,
+    Bound, Budget, Changed, Choice, Decision, Group, Machine, Misfit, Predicted, Problem, Tuned,
 };
 pub use tilewise_engine::{Arena, Operand, Outputs, Plan, Role, Schedule, StepInfo};
 pub use tilewise_formats::{image, npy, onnx};

@@ -1,6 +1,6 @@
 //! The whole story on one screen: from the bytes of a model to a plan that runs.
 
-use tilewise_engine::plan::{self, Network, NetworkPart};
+use tilewise_engine::plan::Network;
 use tilewise_engine::schedule::{self, Store};
 use tilewise_engine::{Plan, Schedule, Weights};
 use tilewise_formats::onnx;
@@ -56,15 +56,13 @@ pub(crate) fn network(graph: &Graph, shapes: &[(&str, &[usize])], cpu: &Cpu) -> 
 pub(crate) fn schedule(network: &Network, options: &Options, cpu: &Cpu) -> Result<Schedule, Error> {
     let folder = options.store.as_ref().filter(|_| options.schedule.is_empty());
     let Some(folder) = folder else { return Ok(options.schedule.clone()) };
-    let mut schedule = Schedule::default();
-    for NetworkPart { graph, cpu, .. } in network.parts(cpu) {
-        let store = Store::open(folder, &cpu);
-        if !store.is_empty() {
-            let questions = plan::survey(graph, &Schedule::default(), &cpu)?.questions;
-            schedule.extend(&schedule::recall(&questions, &cpu, &store));
+    network.schedule(cpu, |part| {
+        let store = Store::open(folder, &part.cpu);
+        if store.is_empty() {
+            return Ok(Schedule::default());
         }
-    }
-    Ok(schedule)
+        Ok(schedule::recall(&part.survey(&Schedule::default())?.questions, &part.cpu, &store))
+    })
 }
 
 /// The network and its schedule -> steps over planned memory, with packed weights.

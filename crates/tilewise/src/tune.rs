@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use tilewise_engine::Schedule;
-use tilewise_engine::plan::{NetworkPart, survey};
 use tilewise_engine::schedule::{Budget, Store, Tuned, search};
 
 use crate::{Error, Model, Options, options, pipeline};
@@ -13,8 +12,6 @@ use crate::{Error, Model, Options, options, pipeline};
 pub struct Tuning {
     /// What was found.
     pub tuned: Tuned,
-    /// Every choice of the tuned network: what can be carried to another place.
-    pub schedule: Schedule,
     /// The file that results are kept in, where the options name a store.
     pub kept: Option<PathBuf>,
     /// Why they could not be kept, where that is so.
@@ -31,17 +28,17 @@ pub fn tune(model: &Model, shapes: &[&[usize]], options: &Options, budget: &Budg
     let cpu = options.cpu();
     let named: Vec<(&str, &[usize])> = model.inputs().map(|(name, _)| name).zip(shapes.iter().copied()).collect();
     let network = pipeline::network(model.optimized(), &named, &cpu)?;
-    let parts = network.parts(&cpu);
-    let budget = Budget { time: budget.time / parts.len() as u32, ..*budget };
+    let budget = Budget { time: budget.time / network.parts() as u32, ..*budget };
     let mut tuning = Tuning::default();
-    for NetworkPart { graph, cpu, rounds } in parts {
-        let store = options.store.as_ref();
-        let mut store = store.map_or_else(|| Store::in_memory(&cpu), |folder| Store::open(folder, &cpu));
-        let tuned = search(graph, (&cpu, &options::pool(cpu.cores)), model.weights(), &budget, &mut store)?;
-        tuning.schedule.extend(&survey(graph, &tuned.schedule, &cpu)?.schedule);
-        tuning.tuned.add(tuned, rounds);
+    network.schedule(&cpu, |part| -> Result<Schedule, Error> {
+        let (cpu, store) = (&part.cpu, options.store.as_ref());
+        let mut store = store.map_or_else(|| Store::in_memory(cpu), |folder| Store::open(folder, cpu));
+        let tuned = search(part, &options::pool(cpu.cores), model.weights(), &budget, &mut store)?;
+        let full = tuned.full.clone();
+        tuning.tuned.add(tuned, part.rounds);
         tuning.kept = store.path().map(Into::into);
-        tuning.lost = store.into_error().or(tuning.lost);
-    }
+        tuning.lost = store.into_error().or(tuning.lost.take());
+        Ok(full)
+    })?;
     Ok(tuning)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
-use tilewise::{Bound, Candidate, Cpu, Explained, Predicted, View, candidates};
+use tilewise::{Bound, Candidate, Cpu, Explained, Group, Predicted, View, candidates};
 
 use crate::args::{ModelArgs, OutputArgs, RunArgs, parse_seconds};
 use crate::commands::infer::{Fill, filled};
@@ -96,13 +96,18 @@ impl Explain {
 /// Ways to run a layer that --layer measures.
 const TRIED: usize = 12;
 
-/// The choice of a step, or its kernel where there is none, and into how many turns it is cut, or whether it has one core.
+/// The choice of a step, or its kernel where there is none, and into how many turns it is cut and whether with the next,
+/// or whether it has one core.
 fn choice(row: &Explained) -> String {
     let decision = row.info.decision.as_ref();
     let choice = decision.map_or_else(|| row.info.kernel.to_owned(), |decision| decision.choice.to_string());
     let images = if row.info.times > 1 { format!(", {} images one by one", row.info.times) } else { String::new() };
     match row.turns / row.info.times {
-        turns @ 2.. => format!("{choice}{images}, {turns} turns"),
+        turns @ 2.. => match row.group {
+            Some(group @ Group::Turns(_)) => format!("{choice}{images}, {turns} turns with the next ({group})"),
+            Some(Group::Whole) | None => format!("{choice}{images}, {turns} turns"),
+        },
+        _ if row.group == Some(Group::Whole) => format!("{choice}{images}, whole"),
         _ if row.beside => format!("{choice}, one core"),
         _ => choice + &images,
     }
@@ -121,7 +126,7 @@ fn as_json(row: &Explained, ways: Option<&Vec<Candidate>>, cpu: &Cpu) -> serde_j
         .map(|decision| (decision.choice.to_string(), decision.loops(&info.cpu(cpu))))
         .unwrap_or_default();
     let mut object = json!({"layer": info.layer, "merged": info.merged, "op": info.op, "kernel": info.kernel,
-        "choice": choice, "turns": row.turns, "loops": loops, "output": info.output, "macs": info.macs, "bytes": info.bytes,
+        "choice": choice, "turns": row.turns, "group": row.group.map(|group| group.to_string()), "loops": loops, "output": info.output, "macs": info.macs, "bytes": info.bytes,
         "predicted_ms": predicted.seconds() * 1e3, "measured_ms": row.measured_ms,
         "bound": predicted.bound().name(), "of_bound": of_bound(row), "terms_ms": terms(predicted)});
     if let Some(ways) = ways {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use tilewise::{Budget, Changed, Choice, Tuning, tune};
+use tilewise::{Budget, Changed, Tuning, tune};
 
 use crate::args::{ModelArgs, OutputArgs, RunArgs, parse_seconds};
 use crate::output::{self, Align, Table};
@@ -48,7 +48,7 @@ impl Tune {
         let tuning = tune(&model, &lengths, &options, &budget)?;
         bar.finish_and_clear();
         if let Some(path) = &self.output.output {
-            output::text(Some(path), &tuning.schedule.to_string())?;
+            output::text(Some(path), &tuning.tuned.full.to_string())?;
         }
         if let (Some(path), Some(error), false) = (&tuning.kept, &tuning.lost, self.output.quiet) {
             eprintln!("the results are not kept for other runs: cannot write {}: {error}", path.display());
@@ -62,11 +62,6 @@ impl Tune {
     }
 }
 
-/// Choices one after the other.
-fn names(choices: &[Choice]) -> String {
-    choices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
 fn ms(seconds: f64) -> f64 {
     seconds * 1e3
 }
@@ -75,8 +70,8 @@ fn as_json(model: &str, tuning: &Tuning) -> serde_json::Value {
     let tuned = &tuning.tuned;
     let layer = |changed: &Changed| {
         let Changed { layers, before, after } = changed;
-        json!({"layers": layers, "before": names(&before.0), "before_ms": ms(before.1),
-               "after": names(&after.0), "after_ms": ms(after.1)})
+        json!({"layers": layers, "before": before.0.join(", "), "before_ms": ms(before.1),
+               "after": after.0.join(", "), "after_ms": ms(after.1)})
     };
     json!({"model": model, "before_ms": ms(tuned.seconds[0]), "after_ms": ms(tuned.seconds[1]),
            "problems": tuned.problems[0], "problems_measured": tuned.problems[1],
@@ -98,9 +93,9 @@ fn render(model: &str, tuning: &Tuning) -> String {
     for Changed { layers, before, after } in &tuned.changed {
         table.row(vec![
             layers.join(", "),
-            names(&before.0),
+            before.0.join(", "),
             format!("{:.4}", ms(before.1)),
-            names(&after.0),
+            after.0.join(", "),
             format!("{:.4}", ms(after.1)),
             format!("{:.2} x", before.1 / after.1),
         ]);

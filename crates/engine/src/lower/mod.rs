@@ -72,6 +72,14 @@ pub(crate) enum Ends {
     Tail(Vec<Layout>),
 }
 
+impl Ends {
+    /// The layout in which each input is given.
+    pub(crate) fn given(&self) -> impl Iterator<Item = Layout> {
+        let made = if let Ends::Tail(layouts) = self { &layouts[..] } else { &[] };
+        made.iter().copied().chain(std::iter::repeat(Layout::Plain))
+    }
+}
+
 /// Lowers every node of a graph, in order.
 pub(crate) fn lower(
     graph: &Graph,
@@ -171,13 +179,12 @@ impl Layer<'_> {
 
 impl<'a> Lowering<'a> {
     fn inputs(&mut self, ends: &Ends) -> Result<Vec<Input>, PlanError> {
-        let made = if let Ends::Tail(layouts) = ends { &layouts[..] } else { &[] };
-        let layouts = made.iter().copied().chain(std::iter::repeat(Layout::Plain));
         let mut inputs = Vec::new();
-        for (&id, layout) in self.graph.inputs().iter().zip(layouts) {
+        for (&id, layout) in self.graph.inputs().iter().zip(ends.given()) {
             let value = self.graph.value(id);
             let free = || PlanError::FreeInput { name: value.name.to_string(), ty: value.ty.to_string() };
-            let shape = value.ty.known_shape().ok_or_else(free)?;
+            value.ty.known_shape().ok_or_else(free)?;
+            let shape = self.stored_shape(id, layout);
             let buffer = self.make(id, layout)?;
             self.touch(buffer, 0);
             inputs.push(Input { name: Arc::clone(&value.name), dtype: value.ty.dtype, shape, buffer });
@@ -206,7 +213,10 @@ impl<'a> Lowering<'a> {
             let buffer = self.buffer(*id, layout)?;
             outputs.push(Output { name: Arc::clone(name), dtype: ty.dtype, shape, buffer, layout });
         }
-        self.note_flow();
+        // A head's outputs may stand in any layout.
+        if !matches!(ends, Ends::Head) {
+            self.note_flow();
+        }
         let end = self.steps.len();
         for output in &outputs {
             self.touch(output.buffer, end);

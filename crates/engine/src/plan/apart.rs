@@ -14,6 +14,7 @@ use std::ops::Range;
 
 use tilewise_kernels::Cpu;
 
+use super::groups::Groups;
 use super::{BufferId, Place, Step, Turn};
 use crate::lower::{Buffer, Storage};
 use crate::schedule::{Machine, Predicted};
@@ -105,8 +106,8 @@ const CLAIM: f64 = 150.0;
 /// Sections are taken that should save one part in about so many: predictions are no better.
 const GAIN: f64 = 16.0;
 
-/// Turns, with sections in place of whole steps where that is faster.
-pub(super) fn apart(turns: Vec<Turn>, steps: &[Step], buffers: &[Buffer], cpu: &Cpu) -> Vec<Turn> {
+/// Turns, with sections in place of whole steps where that is faster, and the schedule does not say otherwise.
+pub(super) fn apart(turns: Vec<Turn>, steps: &[Step], buffers: &[Buffer], groups: &Groups, cpu: &Cpu) -> Vec<Turn> {
     if cpu.cores < 2 {
         return turns;
     }
@@ -114,7 +115,8 @@ pub(super) fn apart(turns: Vec<Turn>, steps: &[Step], buffers: &[Buffer], cpu: &
     for turn in &turns {
         if let Turn::Whole(step) = turn {
             let ids = steps[*step].reads.iter().chain(&steps[*step].writes);
-            whole[*step] = !ids.clone().any(|id| matches!(buffers[id.index()].storage, Storage::Dynamic(_)));
+            whole[*step] = !groups.is_whole(*step)
+                && !ids.clone().any(|id| matches!(buffers[id.index()].storage, Storage::Dynamic(_)));
         }
     }
     let mut sections = sections(&whole, &Costs::of(steps, buffers, cpu)).into_iter().peekable();
@@ -506,6 +508,10 @@ mod tests {
         found
     }
 
+    fn unsaid(steps: &[Step]) -> Groups {
+        Groups::of(steps, &[], &crate::Schedule::default())
+    }
+
     #[test]
     fn steps_side_by_side_find_what_they_would_find_one_after_the_other() {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
@@ -514,7 +520,7 @@ mod tests {
             let cpu = Cpu::zen5().with_cores([2, 3, 8, 64][round % 4]);
             let (steps, buffers) = network(&mut random, 1 + round);
             let in_order: Vec<Turn> = (0..steps.len()).map(Turn::Whole).collect();
-            let turns = apart(in_order.clone(), &steps, &buffers, &cpu);
+            let turns = apart(in_order.clone(), &steps, &buffers, &unsaid(&steps), &cpu);
             assert!(turns.iter().flat_map(Turn::steps).eq(0..steps.len()));
             for section in turns.iter().filter_map(Turn::section) {
                 let mut all = section.lanes.concat();
@@ -548,7 +554,7 @@ mod tests {
     fn large_steps_and_chains_keep_all_cores() {
         let cpu = Cpu::zen5();
         let kinds = |steps: Vec<Step>, buffers: Vec<Buffer>| {
-            let turns = apart((0..steps.len()).map(Turn::Whole).collect(), &steps, &buffers, &cpu);
+            let turns = apart((0..steps.len()).map(Turn::Whole).collect(), &steps, &buffers, &unsaid(&steps), &cpu);
             turns.iter().filter(|turn| turn.section().is_some()).count()
         };
         let buffers =

@@ -1,6 +1,7 @@
 //! Plans: a network lowered to a flat list of steps over planned memory. Immutable, and shared between threads.
 
 mod apart;
+mod groups;
 mod layout;
 mod network;
 mod operand;
@@ -18,10 +19,11 @@ use tilewise_tensor::DType;
 
 use crate::lower::{self, Buffer, Ends, Flow, Layout, Lowered};
 use crate::run::Memory;
-use crate::schedule::{Decision, Machine, Misfit, Predicted, Question, predict, predict_fixed};
+use crate::schedule::{Decision, Group, Machine, Misfit, Predicted, Question, predict, predict_fixed};
 use crate::{PlanError, RunError, Schedule};
 
 pub(crate) use apart::Section;
+use groups::Groups;
 pub use network::{Network, NetworkPart};
 pub use operand::{Operand, Role};
 pub(crate) use order::{ByRows, Part, Turn};
@@ -228,6 +230,21 @@ impl Plan {
         infos.into_iter()
     }
 
+    /// The chains of steps that take turns.
+    pub(crate) fn chains(&self) -> Vec<Range<usize>> {
+        let mut chains: Vec<Range<usize>> = Vec::new();
+        for step in 0..self.steps.len().saturating_sub(1) {
+            if !matches!(self.schedule.group(&self.steps[step].info.layer), Some(Group::Turns(_))) {
+                continue;
+            }
+            match chains.last_mut().filter(|chain| chain.end == step + 1) {
+                Some(chain) => chain.end += 1,
+                None => chains.push(step..step + 2),
+            }
+        }
+        chains
+    }
+
     /// How many of the steps compute one image at a time.
     pub(crate) fn steps_by_image(&self) -> usize {
         self.by_image.as_ref().map_or(0, |each| each.plan.steps.len())
@@ -254,7 +271,7 @@ impl Plan {
         self.with_images(beside, |_, beside| beside, Plan::beside)
     }
 
-    /// How the layers run: every choice that was made.
+    /// How the layers run: every choice that was made, and which layers take turns.
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
     }
@@ -380,13 +397,16 @@ fn compile_between(
     weights: &Weights,
 ) -> Result<Plan, PlanError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let Lowered { steps, mut buffers, inputs, outputs, dynamic, schedule, misfits, .. } =
-        lower::lower(graph, ends, schedule, cpu, weights)?;
+    let lowered = lower::lower(graph, ends, schedule, cpu, weights)?;
+    let mut groups = Groups::of(&lowered.steps, &lowered.buffers, schedule);
+    let Lowered { steps, mut buffers, inputs, outputs, dynamic, mut schedule, mut misfits, .. } = lowered;
     weights.finish(cpu.cores);
     if let Some(error) = buffers.iter().find_map(Buffer::error) {
         return Err(error.clone().into());
     }
-    let turns = order::order(&steps, &mut buffers, cpu);
+    let turns = order::order(&steps, &mut buffers, &mut groups, cpu);
+    schedule.extend(&groups.made);
+    misfits.append(&mut groups.misfits);
     let live_bytes = layout::live_bytes(&buffers, steps.len());
     let lives = apart::Lives::of(&buffers, &steps, &turns);
     let (places, arena_bytes) = layout::assign(buffers, &lives, cpu.memory)?;
@@ -414,7 +434,7 @@ fn compile_between(
     })
 }
 
-/// A network as far as its schedule is concerned.
+/// A network as far as its schedule is concerned; see [`NetworkPart::survey`].
 pub struct Survey {
     /// Every choice that there is to make, in the order of the layers.
     pub questions: Vec<Question>,
@@ -424,15 +444,6 @@ pub struct Survey {
     pub reorders: Vec<Reorder>,
     /// In which layouts values pass between the layers.
     pub(crate) flows: Vec<Flow>,
-}
-
-/// What [`compile`] would do with a graph and a schedule, without any weights.
-///
-/// # Errors
-/// [`PlanError`].
-pub fn survey(graph: &Graph, schedule: &Schedule, cpu: &Cpu) -> Result<Survey, PlanError> {
-    let Lowered { steps, schedule, questions, flows, .. } =
-        lower::lower(graph, &Ends::Caller, schedule, cpu, &Weights::unpacked())?;
-    let reorders = steps.into_iter().filter_map(|step| step.info.reorder).collect();
-    Ok(Survey { questions, schedule, reorders, flows })
+    /// In which layouts the outputs are made.
+    pub(crate) made: Vec<Layout>,
 }

@@ -10,8 +10,8 @@ use std::collections::HashSet;
 use tilewise_graph::{Crossing, Graph, GraphError, Images, NodeId};
 use tilewise_kernels::Cpu;
 
-use super::{MOST_HANDED, Plan, compile, compile_between};
-use crate::lower::{Ends, layer_names, may_share_a_step};
+use super::{MOST_HANDED, Plan, Survey, compile_between};
+use crate::lower::{self, Ends, Layout, Lowered, layer_names, may_share_a_step};
 use crate::{PlanError, Schedule, Weights};
 
 /// A network whose input shapes are all known, ready to be compiled.
@@ -29,7 +29,7 @@ pub enum Network {
     },
 }
 
-/// A part of a network.
+/// A part of a network, as it is compiled.
 pub struct NetworkPart<'a> {
     /// What it computes.
     pub graph: &'a Graph,
@@ -37,6 +37,40 @@ pub struct NetworkPart<'a> {
     pub cpu: Cpu,
     /// How many times a core runs it for a batch.
     pub rounds: f64,
+    /// Who is on both sides of it.
+    ends: Ends,
+}
+
+impl<'a> NetworkPart<'a> {
+    /// All of a network.
+    pub fn whole(graph: &'a Graph, cpu: &Cpu) -> Self {
+        NetworkPart { graph, cpu: cpu.clone(), rounds: 1.0, ends: Ends::Caller }
+    }
+
+    /// What compiling it with a schedule would do, without any weights.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn survey(&self, schedule: &Schedule) -> Result<Survey, PlanError> {
+        let Lowered { steps, outputs, schedule, questions, flows, .. } =
+            lower::lower(self.graph, &self.ends, schedule, &self.cpu, &Weights::unpacked())?;
+        let reorders = steps.into_iter().filter_map(|step| step.info.reorder).collect();
+        let made = outputs.iter().map(|output| output.layout).collect();
+        Ok(Survey { questions, schedule, reorders, flows, made })
+    }
+
+    /// The plan for it alone, as [`super::compile`] makes it for a whole network.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub(crate) fn compile(&self, schedule: &Schedule, weights: &Weights) -> Result<Plan, PlanError> {
+        compile_between(self.graph, &self.ends, schedule, &self.cpu, weights)
+    }
+
+    /// The layout in which each input is given.
+    pub(crate) fn given(&self) -> impl Iterator<Item = Layout> {
+        self.ends.given()
+    }
 }
 
 /// The least share of the cores' time that is worked where every core takes whole images.
@@ -67,34 +101,62 @@ impl Network {
         cuts.map(|cut| cut.filter(|crossing| crossing.values <= MOST_HANDED)).collect()
     }
 
-    /// The parts, each as it is compiled.
-    pub fn parts(&self, cpu: &Cpu) -> Vec<NetworkPart<'_>> {
-        let part = |graph, cores, rounds| NetworkPart { graph, cpu: cpu.clone().with_cores(cores), rounds };
+    /// How many parts there are.
+    pub fn parts(&self) -> usize {
         match self {
-            Network::Whole(graph) => vec![part(graph, cpu.cores, 1.0)],
+            Network::Whole(_) => 1,
+            Network::ByImage { .. } => 2,
+        }
+    }
+
+    /// How the layers run, part by part: `each` says it of one, and the next takes what that one then makes in the layouts
+    /// in which it is made.
+    ///
+    /// # Errors
+    /// Those of `each`, and [`PlanError`].
+    pub fn schedule<E: From<PlanError>>(
+        &self,
+        cpu: &Cpu,
+        mut each: impl FnMut(&NetworkPart<'_>) -> Result<Schedule, E>,
+    ) -> Result<Schedule, E> {
+        match self {
+            Network::Whole(graph) => each(&NetworkPart::whole(graph, cpu)),
             Network::ByImage { head, count, tail } => {
-                vec![part(head, 1, *count as f64 / cpu.cores.max(1) as f64), part(tail, cpu.cores, 1.0)]
+                let head = Self::head(head, *count, cpu);
+                let mut schedule = each(&head)?;
+                let made = head.survey(&schedule)?.made;
+                schedule.extend(&each(&Self::tail(tail, made, cpu))?);
+                Ok(schedule)
             }
         }
     }
 
-    /// Compiles the parts to one plan, as [`compile`] does a graph.
+    fn head<'a>(graph: &'a Graph, count: usize, cpu: &Cpu) -> NetworkPart<'a> {
+        let rounds = count as f64 / cpu.cores.max(1) as f64;
+        NetworkPart { graph, cpu: cpu.clone().with_cores(1), rounds, ends: Ends::Head }
+    }
+
+    fn tail<'a>(graph: &'a Graph, made: Vec<Layout>, cpu: &Cpu) -> NetworkPart<'a> {
+        NetworkPart { ends: Ends::Tail(made), ..NetworkPart::whole(graph, cpu) }
+    }
+
+    /// Compiles the parts to one plan, as [`super::compile`] does a graph.
     ///
     /// # Errors
     /// [`PlanError`].
     pub fn compile(&self, schedule: &Schedule, cpu: &Cpu, weights: &Weights) -> Result<Plan, PlanError> {
         let (head, count, tail) = match self {
-            Network::Whole(graph) => return compile(graph, schedule, cpu, weights),
+            Network::Whole(graph) => return NetworkPart::whole(graph, cpu).compile(schedule, weights),
             Network::ByImage { head, count, tail } => (head, *count, tail),
         };
         let names: HashSet<String> = layer_names(head).into_values().collect();
         let [of_head, of_tail] = schedule.split(|layer| names.contains(layer));
-        let head = compile_between(head, &Ends::Head, &of_head, &cpu.clone().with_cores(1), weights)?;
+        let head = Self::head(head, count, cpu).compile(&of_head, weights)?;
         if head.outputs.len() > MOST_HANDED {
             return Err(GraphError::Broken(format!("a head hands over {MOST_HANDED} values at most")).into());
         }
-        let made = Ends::Tail(head.outputs.iter().map(|output| output.layout).collect());
-        Ok(compile_between(tail, &made, &of_tail, cpu, weights)?.after_each(head, count))
+        let made = head.outputs.iter().map(|output| output.layout).collect();
+        Ok(Self::tail(tail, made, cpu).compile(&of_tail, weights)?.after_each(head, count))
     }
 }
 

@@ -9,6 +9,7 @@ use std::ops::Range;
 use tilewise_kernels::conv::Planes;
 use tilewise_kernels::{Conv2d, Cpu};
 
+use super::groups::{Groups, follows};
 use super::{BufferId, Section, Step, apart};
 use crate::lower::{Buffer, Storage};
 use crate::run::Memory;
@@ -121,42 +122,46 @@ const LOWEST: usize = 4;
 
 /// The turns of a run. Buffers between the steps of a chain shrink to the rows that are kept, and all buffers of a chain
 /// live until it is done.
-pub(crate) fn order(steps: &[Step], buffers: &mut [Buffer], cpu: &Cpu) -> Vec<Turn> {
+pub(crate) fn order(steps: &[Step], buffers: &mut [Buffer], groups: &mut Groups, cpu: &Cpu) -> Vec<Turn> {
     let mut turns = Vec::with_capacity(steps.len());
     let mut first = 0;
     while first < steps.len() {
-        let chain = chain(&steps[first..], first, buffers, cpu);
+        let chain = chain(&steps[first..], first, buffers, groups, cpu);
         if chain.len() < 2 {
             turns.push(Turn::Whole(first));
             first += 1;
             continue;
         }
-        let parts = parts(&chain, height(&chain, buffers, cpu));
-        turns.extend(take_turns(&chain, first, &parts, buffers));
         let last = first + chain.len() - 1;
+        let height = groups.rows(first..last).unwrap_or_else(|| height(&chain, buffers, cpu));
+        groups.make(first..last + 1, height);
+        let parts = parts(&chain, height);
+        turns.extend(take_turns(&chain, first, &parts, buffers));
         for buffer in buffers.iter_mut().filter(|buffer| buffer.first <= last && first <= buffer.last) {
             (buffer.first, buffer.last) = (buffer.first.min(first), buffer.last.max(last));
         }
         first = last + 1;
     }
-    apart::apart(turns, steps, buffers, cpu)
+    apart::apart(turns, steps, buffers, groups, cpu)
 }
 
 /// The longest chain that begins with the first of some steps, the `number`th of all: each alone reads what the one
-/// before writes, which is too much to stay in the caches, while the weights of all of them do. A step that adds an array
-/// is the last, since its output has to stand as the array does; and what is added is no part of it.
-fn chain<'a>(steps: &'a [Step], number: usize, buffers: &[Buffer], cpu: &Cpu) -> Vec<&'a ByRows> {
+/// before writes, and that is said of the one before; or what is between is too much to stay in the caches, while the
+/// weights of all of them do.
+fn chain<'a>(steps: &'a [Step], number: usize, buffers: &[Buffer], groups: &Groups, cpu: &Cpu) -> Vec<&'a ByRows> {
     let mut chain: Vec<&ByRows> = Vec::new();
     let mut weights = 0;
     for (next, number) in steps.iter().map_while(|step| step.rows.as_ref()).zip(number..) {
-        let follows = chain.last().is_none_or(|last| {
-            let between = &buffers[last.y.index()];
-            let alone = matches!(between.storage, Storage::Arena { .. }) && between.last == number;
-            let is_end = last.residual != BufferId::NONE || next.residual == last.y;
-            last.y == next.x && alone && !is_end && between.bytes() > cpu.cores * cpu.l2.size / 4
-        });
         weights += buffers[next.weights.index()].bytes();
-        if !follows || weights > cpu.l2.size / 4 {
+        let light = weights <= cpu.l2.size / 4;
+        let joins = match chain.last() {
+            None => light || groups.joined(number) == Some(true),
+            Some(last) => groups.joined(number - 1).unwrap_or_else(|| {
+                let between = buffers[last.y.index()].bytes();
+                light && between > cpu.cores * cpu.l2.size / 4 && follows(last, next, number, buffers)
+            }),
+        };
+        if !joins {
             break;
         }
         chain.push(next);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tilewise_kernels::conv::fused::{FusedArgs, FusedKernel};
 use tilewise_kernels::conv::{self, ConvArgs, ConvBlocks, ConvKernel, Layout};
 use tilewise_kernels::gemm::{Gemm, GemmArgs, GemmBlocks, GemmKernel, Offsets, Rhs};
-use tilewise_kernels::measure::{evict, fma_latency, fma_peak, read_rate, sweep, turns, working_sets};
+use tilewise_kernels::measure::{evict, fma_latency, fma_peak, pass_rate, sweep, turns, working_sets};
 use tilewise_kernels::movement::{Reorder, choose_reorder};
 use tilewise_kernels::{Conv2d, Cpu, Ctx, DepthwisePointwise, Epilogue, MAX_LANES, Pads, Pool};
 use tilewise_tensor::{AlignedBuffer, Tensor, View};
@@ -29,7 +29,7 @@ const FEWEST_TURNS: usize = 3;
 const HOPELESS: f64 = 1.15;
 const LONG: f64 = 1e-3;
 
-/// Turns of two whole networks after which the steps of both are known well enough.
+/// Turns of whole networks after which the steps of all are known well enough.
 const MOST_RUNS: usize = 6;
 
 /// Time for each candidate of a problem.
@@ -41,27 +41,74 @@ const MOST_EVICTED: usize = 8 << 20;
 /// Input channels of the two convolutions that [`tile_peak`] compares; the weights of both stay in L1 with room to spare.
 const TILE_DEPTHS: [usize; 2] = [64, 192];
 
-/// Runs of each, of some 10 to 40 microseconds.
-const TILE_RUNS: usize = 500;
+/// Runs of each in a moment, of some 10 to 40 microseconds, and dispatches.
+const MOMENT_RUNS: usize = 20;
+
+/// How long a multiply-add is watched in a moment.
+const MOMENT: Duration = Duration::from_micros(100);
+
+/// Values read from memory in a moment.
+const MOMENT_VALUES: usize = 1 << 20;
+
+/// How long the constants of a machine are measured.
+const MOMENTS: Duration = Duration::from_millis(200);
 
 /// The constants of a machine, in less than half a second.
 pub fn machine(cpu: &Cpu, pool: &Pool) -> Machine {
-    let moment = Duration::from_millis(30);
-    let read = working_sets(cpu).map(|bytes| 1e9 * read_rate(cpu.tier, pool, bytes, moment));
-    let threads = pool.threads();
-    let dispatch = || {
-        let start = Instant::now();
-        pool.run(threads, &|_| ());
-        start.elapsed().as_secs_f64()
-    };
-    let least = (0..1000).map(|_| dispatch()).fold(f64::INFINITY, f64::min);
-    let fma = 1e9 * fma_peak(cpu.tier, pool, moment);
-    Machine {
-        fma,
-        tile: tile_peak(cpu, pool).map_or(fma, |tile| tile.min(fma)),
-        latency: fma_latency(cpu.tier, moment),
-        read,
-        dispatch: if threads > 1 { least } else { 0.0 },
+    let mut constants = Constants::new(cpu, pool);
+    turns(FEWEST_TURNS, MOMENTS).for_each(|_| constants.moment());
+    constants.machine()
+}
+
+/// The constants of a machine, as the best of some moments: what runs between them is held against the machine as it was
+/// then, whose clock, and whose share of a cache or of the memory that others use too, is another a minute later.
+pub struct Constants<'a> {
+    cpu: &'a Cpu,
+    pool: &'a Pool,
+    /// What is read from each level; of the last one so many values at a time, from `next` on.
+    sets: [Room; 4],
+    next: usize,
+    best: Machine,
+}
+
+impl<'a> Constants<'a> {
+    /// Nothing is measured yet.
+    pub fn new(cpu: &'a Cpu, pool: &'a Pool) -> Self {
+        let sets = working_sets(cpu).map(|bytes| {
+            let mut room = Room::new();
+            room.of(bytes.max(1 << 12) / size_of::<f32>());
+            room
+        });
+        let best = Machine { fma: 0.0, tile: 0.0, latency: f64::INFINITY, read: [0.0; 4], dispatch: f64::INFINITY };
+        Constants { cpu, pool, sets, next: 0, best }
+    }
+
+    /// Measures each of them once more, in some five milliseconds.
+    pub fn moment(&mut self) {
+        let Constants { cpu, pool, sets, next, best } = self;
+        let tier = cpu.tier;
+        best.fma = best.fma.max(1e9 * fma_peak(tier, pool, MOMENT));
+        best.latency = best.latency.min(fma_latency(tier, MOMENT));
+        best.tile = best.tile.max(tile_peak(cpu, pool).unwrap_or(best.fma));
+        for (level, (set, rate)) in sets.iter().zip(&mut best.read).enumerate() {
+            let (mut values, mut passes): (&[f32], _) = (set.0.as_slice(), FEWEST_TURNS);
+            if level == 3 {
+                (values, passes) = (&values[*next..values.len().min(*next + MOMENT_VALUES)], 1);
+            }
+            // The first pass brings what a cache is to hold.
+            let rates = (0..passes).map(|_| 1e9 * pass_rate(tier, pool, values));
+            *rate = rates.fold(*rate, f64::max);
+        }
+        *next = (*next + MOMENT_VALUES) % sets[3].0.as_slice::<f32>().len().next_multiple_of(MOMENT_VALUES);
+        let dispatch = (0..MOMENT_RUNS).map(|_| timed(|| pool.run(pool.threads(), &|_| ())));
+        best.dispatch = dispatch.fold(best.dispatch, f64::min);
+    }
+
+    /// The best of all moments.
+    pub fn machine(&self) -> Machine {
+        let Machine { fma, tile, dispatch, .. } = self.best;
+        let dispatch = if self.pool.threads() > 1 { dispatch } else { 0.0 };
+        Machine { tile: tile.min(fma), dispatch, ..self.best }
     }
 }
 
@@ -77,7 +124,7 @@ fn tile_peak(cpu: &Cpu, pool: &Pool) -> Option<f64> {
         let mut rooms = [Room::new(), Room::new(), Room::new(), Room::new()];
         let [xs, ws, ys, scratches] = &mut rooms;
         let (w, mut best) = ((kernel.packed_len)(&p), f64::INFINITY);
-        for _ in 0..TILE_RUNS {
+        for _ in 0..MOMENT_RUNS {
             let args = ConvArgs { x: xs.of(x), w: ws.of(w), bias: &[], residual: &[], y: ys.of(y) };
             let ctx = Ctx { pool, scratch: scratches.of(scratch) };
             best = best.min(timed(|| (kernel.run)(&p, &blocks, args, ctx)));
@@ -299,21 +346,27 @@ fn offsets(p: &Gemm, i: usize, packed: bool) -> Offsets {
     Offsets { a: i * p.m * p.k, b: if packed { 0 } else { i * p.k * p.n }, c: i * p.m * p.n }
 }
 
-/// The least seconds of each step of two plans for the same inputs, which run by turns until `time` is over, or
+/// The least seconds of each step of some plans for the same inputs, which run by turns until `time` is over, or
 /// [`MOST_RUNS`] are.
 ///
 /// # Errors
 /// [`PlanError`], where the memory of a run is not to be had. A run that fails is as long as it gets.
-pub(super) fn in_place(plans: [&Plan; 2], pool: &Arc<Pool>, time: Duration) -> Result<[Vec<f64>; 2], PlanError> {
+pub(super) fn in_place<const N: usize>(
+    plans: [&Plan; N],
+    pool: &Arc<Pool>,
+    time: Duration,
+) -> Result<[Vec<f64>; N], PlanError> {
     let inputs: Result<Vec<Tensor>, _> = plans[0].inputs().iter().map(|i| Tensor::zeros(i.dtype, &i.shape)).collect();
     let inputs = inputs?;
     let views: Vec<View<'_>> = inputs.iter().map(Tensor::view).collect();
-    let mut arenas = [Arena::new(plans[0], Arc::clone(pool))?, Arena::new(plans[1], Arc::clone(pool))?];
+    let arenas: Result<Vec<Arena>, _> = plans.iter().map(|plan| Arena::new(plan, Arc::clone(pool))).collect();
+    let mut arenas = arenas?;
     let mut best = plans.map(|plan| vec![f64::INFINITY; plan.steps().len()]);
     for _ in turns(FEWEST_TURNS, time).take(MOST_RUNS) {
         for ((plan, arena), best) in plans.iter().zip(&mut arenas).zip(&mut best) {
             if run_timed(plan, &views, arena, best).is_err() {
-                return Ok([vec![0.0; plans[0].steps().len()], vec![f64::INFINITY; plans[1].steps().len()]]);
+                let mut first = 0.0;
+                return Ok(plans.map(|plan| vec![std::mem::replace(&mut first, f64::INFINITY); plan.steps().len()]));
             }
         }
     }

@@ -7,6 +7,7 @@
 //! `store` keeps what was measured. Only `measure` looks at the clock.
 
 mod cost;
+mod group;
 mod loops;
 mod measure;
 mod problem;
@@ -25,7 +26,8 @@ use tilewise_kernels::conv::{ConvBlocks, ConvKernel, Layout};
 use tilewise_kernels::gemm::{GemmBlocks, GemmKernel};
 
 pub use cost::{Bound, Machine, Predicted, predict, predict_fixed};
-pub use measure::{Bench, machine, run_timed};
+pub use group::Group;
+pub use measure::{Bench, Constants, machine, run_timed};
 pub use problem::{Problem, Question};
 pub use search::{Budget, Changed, Measure, Tuned, recall, search};
 pub use space::{candidates, default, fits};
@@ -127,6 +129,7 @@ pub struct Misfit {
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Schedule {
     layers: BTreeMap<String, Choice>,
+    groups: BTreeMap<String, Group>,
     /// Entries of a text whose order of loops is none.
     refused: Vec<Misfit>,
 }
@@ -142,9 +145,20 @@ impl Schedule {
         self.layers.insert(layer.to_owned(), choice);
     }
 
-    /// Sets the choices of another schedule.
+    /// How a layer stands with its neighbours, where that is said.
+    pub fn group(&self, layer: &str) -> Option<Group> {
+        self.groups.get(layer).copied()
+    }
+
+    /// Says how a layer stands with its neighbours.
+    pub fn set_group(&mut self, layer: &str, group: Group) {
+        self.groups.insert(layer.to_owned(), group);
+    }
+
+    /// Sets the choices and groups of another schedule.
     pub fn extend(&mut self, other: &Schedule) {
         self.layers.extend(other.iter().map(|(layer, choice)| (layer.to_owned(), *choice)));
+        self.groups.extend(other.groups().map(|(layer, group)| (layer.to_owned(), *group)));
     }
 
     /// Leaves a layer to the kernels' own choosers.
@@ -154,14 +168,15 @@ impl Schedule {
 
     /// True where no layer is named.
     pub fn is_empty(&self) -> bool {
-        self.layers.is_empty() && self.refused.is_empty()
+        self.layers.is_empty() && self.groups.is_empty() && self.refused.is_empty()
     }
 
     /// The entries of the layers that `first` is true for, and the others.
     pub(crate) fn split(&self, first: impl Fn(&str) -> bool) -> [Schedule; 2] {
-        let (one, other) =
-            self.layers.iter().map(|(layer, choice)| (layer.clone(), *choice)).partition(|(l, _)| first(l));
-        [Schedule { layers: one, refused: Vec::new() }, Schedule { layers: other, refused: self.refused.clone() }]
+        let mut parts = [Schedule::default(), Schedule { refused: self.refused.clone(), ..Schedule::default() }];
+        self.iter().for_each(|(layer, choice)| parts[usize::from(!first(layer))].set(layer, *choice));
+        self.groups().for_each(|(layer, group)| parts[usize::from(!first(layer))].set_group(layer, *group));
+        parts
     }
 
     /// Entries that no network can follow.
@@ -172,5 +187,10 @@ impl Schedule {
     /// The layers and their choices, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Choice)> {
         self.layers.iter().map(|(layer, choice)| (layer.as_str(), choice))
+    }
+
+    /// The layers of which it is said how they stand with their neighbours, sorted by name.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = (&str, &Group)> {
+        self.groups.iter().map(|(layer, group)| (layer.as_str(), group))
     }
 }

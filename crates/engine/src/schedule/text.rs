@@ -5,6 +5,8 @@
 //! conv-direct_f32_14x32_avx512 rows=7 oc=64 ic=64 : layer1.0.conv1
 //! conv-direct_f32_14x32_avx512 rows=7 oc=64 ic=64 order=row,oc,ic,pixel : layer1.0.conv2
 //! gemm_f32_14x32_avx512 mc=112 kc=512 nc=4096 : fc
+//! turns rows=28 : layer1.0.conv1
+//! whole : layer1.0.conv2
 //! ```
 
 use std::fmt;
@@ -125,9 +127,9 @@ impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{HEADER}")?;
         for (layer, choice) in self.iter() {
-            writeln!(f, "{choice} : {}", layer.replace('\\', "\\\\").replace('\n', "\\n"))?;
+            writeln!(f, "{choice} : {}", escape(layer))?;
         }
-        Ok(())
+        self.groups().try_for_each(|(layer, group)| writeln!(f, "{group} : {}", escape(layer)))
     }
 }
 
@@ -145,6 +147,10 @@ impl FromStr for Schedule {
                 continue;
             }
             let (choice, layer) = line.split_once(" : ").ok_or_else(|| fail("expected 'choice : layer'".into()))?;
+            if matches!(choice.split_whitespace().next(), Some("turns" | "whole")) {
+                schedule.set_group(&unescape(layer), choice.parse().map_err(fail)?);
+                continue;
+            }
             match choice.parse() {
                 Ok(choice) => schedule.set(&unescape(layer), choice),
                 Err(ChoiceError::Text(reason)) => return Err(fail(reason)),
@@ -156,6 +162,10 @@ impl FromStr for Schedule {
         }
         Ok(schedule)
     }
+}
+
+fn escape(layer: &str) -> String {
+    layer.replace('\\', "\\\\").replace('\n', "\\n")
 }
 
 fn unescape(text: &str) -> String {

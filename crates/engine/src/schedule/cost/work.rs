@@ -120,8 +120,10 @@ impl Work {
         let [l1, l2, l3, dram] = machine.read;
         let [near, last, memory] = self.bytes;
         let terms = [self.cycles * cycle, loaded * uneven / l1, near * uneven / l2, last / l3, memory / dram];
-        // Multiply-adds do not wait longer than they take where the reading itself is the bound.
-        let waiting = (self.awaited[1] / l3 + self.awaited[2] / dram).min(terms[0].max(terms[1]));
+        let (awaited, busy) = (self.awaited[1] / l3 + self.awaited[2] / dram, terms[0].max(terms[1]));
+        // What is asked for ahead is hidden behind a quarter of the multiply-adds, two thirds of it at most; and they do not
+        // wait longer than they take where the reading itself is the bound.
+        let waiting = (awaited - (awaited * 2.0 / 3.0).min(busy / 4.0)).min(busy);
         let dispatch = if cores > 1 && tasks > 1 { machine.dispatch } else { 0.0 };
         Predicted { terms, overhead: self.idle * cycle + waiting + dispatch }
     }

@@ -17,23 +17,23 @@ use super::pbqp::Pbqp;
 use super::ways::{Way, ways};
 use super::{Measure, recall};
 use crate::lower::Layout;
+use crate::plan::NetworkPart;
 use crate::{PlanError, Schedule};
 
 /// The schedule with the least measured time, as far as a store knows times. Layers that are best as the choosers have them
 /// are not named.
 pub(super) fn assemble(
-    graph: &Graph,
-    cpu: &Cpu,
+    part: &NetworkPart<'_>,
     questions: &[Question],
     measure: &mut dyn Measure,
     store: &Store,
 ) -> Result<Schedule, PlanError> {
-    let steps = ways(graph, cpu, questions, store)?;
+    let steps = ways(part, questions, store)?;
     let mut problem = Pbqp::default();
     let nodes: Vec<usize> =
         steps.iter().map(|ways| problem.node(ways.iter().map(|way| way.seconds).collect())).collect();
     let open: BTreeSet<ValueId> = steps.iter().filter(|ways| ways.len() > 1).flat_map(|ways| touched(ways)).collect();
-    let mut changes = Changes { graph, cpu, measure, known: BTreeMap::new() };
+    let mut changes = Changes { graph: part.graph, cpu: &part.cpu, measure, known: BTreeMap::new() };
     let mut values: BTreeMap<ValueId, usize> = BTreeMap::new();
     for (ways, &node) in steps.iter().zip(&nodes) {
         for value in touched(ways) {
@@ -48,7 +48,7 @@ pub(super) fn assemble(
             problem.edge([node, state], |way, state| if allowed(way, state) { 0.0 } else { f64::INFINITY });
         }
     }
-    let Some(solution) = problem.solve() else { return Ok(recall(questions, cpu, store)) };
+    let Some(solution) = problem.solve() else { return Ok(recall(questions, &part.cpu, store)) };
     let mut schedule = Schedule::default();
     for (ways, &node) in steps.iter().zip(&nodes) {
         let named = &ways[solution.states[node]].choices;

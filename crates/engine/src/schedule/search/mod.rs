@@ -20,14 +20,14 @@ mod ways;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tilewise_graph::Graph;
+use tilewise_kernels::Pool;
 use tilewise_kernels::movement::Reorder;
-use tilewise_kernels::{Cpu, Pool};
 
+use prove::{Proof, Proven};
 pub use recall::recall;
 
 use super::{Bench, Choice, Machine, Problem, Store};
-use crate::plan::survey;
+use crate::plan::NetworkPart;
 use crate::{PlanError, Schedule, Weights};
 
 /// How much a search may take.
@@ -58,10 +58,10 @@ pub trait Measure {
 pub struct Changed {
     /// The layers: one, or two that share a step before or after.
     pub layers: Vec<String>,
-    /// How they ran, and the seconds that they took in their place.
-    pub before: (Vec<Choice>, f64),
+    /// How they ran, as a schedule's text has it, and the seconds that they took in their place.
+    pub before: (Vec<String>, f64),
     /// How they run, and the seconds that they take there.
-    pub after: (Vec<Choice>, f64),
+    pub after: (Vec<String>, f64),
 }
 
 /// What a search found.
@@ -69,6 +69,8 @@ pub struct Changed {
 pub struct Tuned {
     /// The choices that differ from the choosers', and those that go with them.
     pub schedule: Schedule,
+    /// All choices of the network, and which layers take turns: what can be carried to another place.
+    pub full: Schedule,
     /// The layers that run otherwise.
     pub changed: Vec<Changed>,
     /// Seconds of the network before and after.
@@ -83,6 +85,7 @@ impl Tuned {
     /// Adds what was found for another part of the network, which runs so many times.
     pub fn add(&mut self, part: Tuned, rounds: f64) {
         self.schedule.extend(&part.schedule);
+        self.full.extend(&part.full);
         self.changed.extend(part.changed);
         self.seconds.iter_mut().zip(part.seconds).for_each(|(sum, seconds)| *sum += rounds * seconds);
         let counts = self.problems.iter_mut().chain(&mut self.choices);
@@ -99,27 +102,28 @@ impl Tuned {
 /// # Errors
 /// [`PlanError`].
 pub fn search(
-    graph: &Graph,
-    (cpu, pool): (&Cpu, &Arc<Pool>),
+    part: &NetworkPart<'_>,
+    pool: &Arc<Pool>,
     weights: &Weights,
     budget: &Budget<'_>,
     store: &mut Store,
 ) -> Result<Tuned, PlanError> {
     let until = Instant::now() + budget.time.mul_f64(EXPLORING);
-    let questions = survey(graph, &Schedule::default(), cpu)?.questions;
+    let questions = part.survey(&Schedule::default())?.questions;
+    let cpu = &part.cpu;
     let mut bench = Bench::new(cpu, Arc::clone(pool));
     let machine = store.machine(|| bench.machine());
     let found = explore::explore(&questions, (cpu, &machine), &mut bench, budget, until, store);
     if found.is_off() {
         store.renew(bench.machine());
     }
-    let schedule = layouts::assemble(graph, cpu, &questions, &mut bench, store)?;
+    let schedule = layouts::assemble(part, &questions, &mut bench, store)?;
     // The room of the bench goes before the plans come.
     drop(bench);
-    let proof = prove::Proof { graph, cpu, pool, weights, time: budget.time.mul_f64(1.0 - EXPLORING) };
-    let (schedule, changed, seconds) = proof.run(&questions, schedule)?;
+    let proof = Proof { part, pool, weights, time: budget.time.mul_f64(1.0 - EXPLORING) };
+    let Proven { schedule, full, changed, seconds } = proof.run(&questions, schedule)?;
     store.prove(&questions, &schedule);
-    Ok(Tuned { schedule, changed, seconds, problems: found.problems, choices: found.choices })
+    Ok(Tuned { schedule, full, changed, seconds, problems: found.problems, choices: found.choices })
 }
 
 /// By how much a choice has to be faster than the chooser's, measured by itself: less is noise.

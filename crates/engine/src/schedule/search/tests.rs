@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use tilewise_graph::passes;
+use tilewise_graph::{Graph, passes};
+use tilewise_kernels::Cpu;
 
 use super::super::{Decision, Question, default, predict};
 use super::explore::explore;
@@ -71,7 +72,7 @@ fn graph() -> Graph {
 }
 
 fn questions(graph: &Graph) -> Vec<Question> {
-    survey(graph, &Schedule::default(), &cpu()).unwrap().questions
+    NetworkPart::whole(graph, &cpu()).survey(&Schedule::default()).unwrap().questions
 }
 
 /// What the search makes of a network with a clock, before the proof: what it names, and the store.
@@ -81,14 +82,14 @@ fn searched(graph: &Graph, clock: &mut Fake, choices: usize) -> (Schedule, Store
     let budget = Budget { time: Duration::from_secs(60), choices, progress: &|_, _| () };
     let until = Instant::now() + budget.time;
     explore(&questions, (&cpu, &MACHINE), clock, &budget, until, &mut store);
-    (assemble(graph, &cpu, &questions, clock, &store).unwrap(), store)
+    (assemble(&NetworkPart::whole(graph, &cpu), &questions, clock, &store).unwrap(), store)
 }
 
 /// How all layers of the network then run.
 fn schedule(clock: &mut Fake, choices: usize) -> Schedule {
     let (graph, cpu) = (graph(), cpu());
     let (named, _) = searched(&graph, clock, choices);
-    let made = survey(&graph, &named, &cpu).unwrap().schedule;
+    let made = NetworkPart::whole(&graph, &cpu).survey(&named).unwrap().schedule;
     assert!(named.iter().all(|(layer, choice)| made.get(layer) == Some(choice)), "{named} became {made}");
     made
 }
@@ -175,7 +176,7 @@ fn no_combination_of_layouts_is_faster_than_the_one_that_is_found() {
             // Every layer in each layout that was measured, and the pair as one.
             let questions = questions(&graph);
             let mut total = |schedule: &Schedule| {
-                let survey = survey(&graph, schedule, &cpu).unwrap();
+                let survey = NetworkPart::whole(&graph, &cpu).survey(schedule).unwrap();
                 let seconds = survey.schedule.iter().map(|(layer, choice)| {
                     let fused = matches!(choice, Choice::Fused(..));
                     let of = |question: &&Question| question.layer == layer && question.first.is_some() == fused;
@@ -254,7 +255,7 @@ fn a_search_on_this_machine_ends_in_a_schedule_that_runs() {
     let cpu = Cpu::probe().with_cores(2);
     let (graph, pool, mut store) = (graph(), Arc::new(Pool::new(2)), Store::in_memory(&cpu));
     let budget = Budget { time: Duration::from_secs(3), choices: 3, progress: &|_, _| () };
-    let tuned = search(&graph, (&cpu, &pool), &Weights::default(), &budget, &mut store).unwrap();
+    let tuned = search(&NetworkPart::whole(&graph, &cpu), &pool, &Weights::default(), &budget, &mut store).unwrap();
     assert!(tuned.seconds[1] <= tuned.seconds[0], "{tuned:?}");
     let plan = crate::plan::compile(&graph, &tuned.schedule, &cpu, &Weights::default()).unwrap();
     assert!(plan.misfits().is_empty());

@@ -6,15 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use tilewise_graph::{Graph, NodeId, ValueId};
-use tilewise_kernels::Cpu;
+use tilewise_graph::{NodeId, ValueId};
 use tilewise_kernels::conv::{self, Layout as Images};
 
 use super::super::{Choice, Problem, Question, Store, default};
 use super::GAIN;
 use super::layouts::Want;
 use crate::lower::{Flow, Layout};
-use crate::plan::survey;
+use crate::plan::NetworkPart;
 use crate::{PlanError, Schedule};
 
 /// A way to run a step.
@@ -48,13 +47,8 @@ impl Way {
 }
 
 /// The ways to run each step, at least one; a depthwise convolution and the pointwise one behind it are a step.
-pub(super) fn ways(
-    graph: &Graph,
-    cpu: &Cpu,
-    questions: &[Question],
-    store: &Store,
-) -> Result<Vec<Vec<Way>>, PlanError> {
-    let steps = Steps { graph, cpu, store };
+pub(super) fn ways(part: &NetworkPart<'_>, questions: &[Question], store: &Store) -> Result<Vec<Vec<Way>>, PlanError> {
+    let steps = Steps { part, store };
     let (rows, _) = steps.flows(questions, Images::Nchw)?;
     let (blocks, questions) = steps.flows(questions, Images::Nchwc)?;
     let groups = together(rows, blocks);
@@ -66,7 +60,7 @@ pub(super) fn ways(
         Some((*first, (question.problem, *place.get(&*question.layer)?)))
     };
     let pairs: BTreeMap<usize, (Problem, usize)> = questions.iter().filter_map(pair).collect();
-    let given = graph.inputs().iter().map(|&id| Want::Made(id, Layout::Plain)).collect();
+    let given = part.graph.inputs().iter().zip(part.given()).map(|(&id, layout)| Want::Made(id, layout)).collect();
     let mut all = vec![vec![Way { wants: given, ..Way::default() }]];
     for (i, group) in groups.iter().enumerate().filter(|(i, _)| pairs.values().all(|(_, second)| second != i)) {
         all.push(match (pairs.get(&i), asked(group)) {
@@ -110,8 +104,7 @@ fn together(rows: Vec<Flow>, blocks: Vec<Flow>) -> Vec<Group> {
 
 /// How the steps of a graph can run.
 struct Steps<'a> {
-    graph: &'a Graph,
-    cpu: &'a Cpu,
+    part: &'a NetworkPart<'a>,
     store: &'a Store,
 }
 
@@ -129,20 +122,20 @@ impl Steps<'_> {
         let mut schedule = Schedule::default();
         for Question { layer, problem, .. } in questions.iter().filter(|question| question.first.is_none()) {
             let Problem::Conv(p) = problem else { continue };
-            let kernel = conv::candidates(p, self.cpu).find(|kernel| [kernel.x, kernel.y] == [images; 2]);
-            let choice = kernel.map(|kernel| Choice::Conv(kernel, (kernel.blocks)(p, self.cpu)));
+            let kernel = conv::candidates(p, &self.part.cpu).find(|kernel| [kernel.x, kernel.y] == [images; 2]);
+            let choice = kernel.map(|kernel| Choice::Conv(kernel, (kernel.blocks)(p, &self.part.cpu)));
             // Named in any case: a layer that is named is not fused.
-            if let Some(choice) = choice.or_else(|| default(problem, self.cpu)) {
+            if let Some(choice) = choice.or_else(|| default(problem, &self.part.cpu)) {
                 schedule.set(layer, choice);
             }
         }
-        let survey = survey(self.graph, &schedule, self.cpu)?;
+        let survey = self.part.survey(&schedule)?;
         Ok((survey.flows, survey.questions))
     }
 
     /// What the store knows of a problem; else what the choosers have, which takes any time.
     fn runs(&self, problem: &Problem) -> Vec<Run> {
-        let usual = default(problem, self.cpu);
+        let usual = default(problem, &self.part.cpu);
         let records = self.store.get(problem).iter();
         let runs: Vec<Run> = records
             .map(|record| Run { choice: record.choice, seconds: record.seconds, usual: Some(record.choice) == usual })
@@ -169,10 +162,10 @@ impl Steps<'_> {
 
     /// What a convolution that reads and writes images of two layouts wants; what it adds stands as what it makes.
     fn wants(&self, group: &Group, [x, y]: [Images; 2]) -> Vec<Want> {
-        let node = group.blocks.nodes.first().map(|&id| self.graph.node(id));
+        let node = group.blocks.nodes.first().map(|&id| self.part.graph.node(id));
         let input = |index: usize| {
             let value = node?.inputs.get(index).copied().flatten()?;
-            self.graph.constant(value).is_none().then_some(value)
+            self.part.graph.constant(value).is_none().then_some(value)
         };
         let image = input(0).map(|value| Want::Read(value, x.into()));
         let added = input(3).map(|value| Want::Read(value, y.into()));
@@ -182,7 +175,7 @@ impl Steps<'_> {
 
     /// The ways to run a depthwise and a pointwise convolution: apart, and as one step where that was measured.
     fn pair(&self, problem: &Problem, [first, second]: [(&Question, &Group); 2]) -> Vec<Way> {
-        let usual = default(problem, self.cpu);
+        let usual = default(problem, &self.part.cpu);
         let [mut ways, lasts] = [first, second].map(|(question, group)| self.single(question, group, usual.is_some()));
         ways = ways.iter().flat_map(|way| lasts.iter().map(|last| way.then(last))).collect();
         let ways = ways.into_iter().map(|way| way.doubted(usual.is_none()));
@@ -204,7 +197,7 @@ impl Steps<'_> {
     /// The ways to run a step without a choice whose layout is that of its inputs.
     fn following(&self, Group { rows, blocks }: &Group) -> Vec<Way> {
         let mut follows: Vec<ValueId> =
-            rows.follows.iter().copied().filter(|&value| self.graph.constant(value).is_none()).collect();
+            rows.follows.iter().copied().filter(|&value| self.part.graph.constant(value).is_none()).collect();
         follows.sort_unstable();
         follows.dedup();
         let because = |flow: &Flow, values: &[ValueId], layout: Layout| {

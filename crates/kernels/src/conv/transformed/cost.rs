@@ -131,7 +131,9 @@ impl Method {
                 let oc = ocg.div_ceil(parts).next_multiple_of(self.tile[1]);
                 let tasks = p.groups * strips * ocg.div_ceil(oc);
                 let rounds = tasks.div_ceil(cores);
-                let task = |again| self.task(p, cpu, squares, oc.min(ocg), again);
+                // What does not stay in L3 comes from memory for each core that reads it.
+                let readers = if self.stays(p, cpu) { 1 } else { strips.min(cores) };
+                let task = |again| self.task(p, cpu, [squares, oc.min(ocg), readers], again);
                 // The first ones bring the weights.
                 let time = (task(false) + (rounds - 1) * task(true)) as u64;
                 if time < best.0 {
@@ -161,8 +163,9 @@ impl Method {
         self.weights(p, p.oc / p.groups) <= cpu.l3_share() * 3 / 8
     }
 
-    /// Cycles of one task of so many squares and output channels; `again` where other tasks read the same weights.
-    fn task(&self, p: &Conv2d, cpu: &Cpu, squares: usize, oc: usize, again: bool) -> usize {
+    /// Cycles of one task of so many squares and output channels, while so many read the same weights from memory; `again`
+    /// where other tasks have read them.
+    fn task(&self, p: &Conv2d, cpu: &Cpu, [squares, oc, readers]: [usize; 3], again: bool) -> usize {
         let (icg, width) = (p.ic / p.groups, self.tile[1]);
         let (ics, ocs) = (icg.div_ceil(self.lanes), oc.div_ceil(self.lanes));
         let (values, weights) = (self.values(p, squares), self.weights(p, oc));
@@ -179,8 +182,8 @@ impl Method {
             // Once, or from memory each time. Prefetchers follow a stream of one vector a step less well than a wider one: on
             // Zen 4 a whole layer whose weights are read once took a quarter more time on AVX-512, and two fifths more on
             // AVX2; on Granite Rapids half more where they are read from memory twice.
-            () if width == self.lanes => 16 * self.lanes * F32 / first * 3 / 2,
-            () => 16 * self.lanes * F32 / first,
+            () if width == self.lanes => readers * 16 * self.lanes * F32 / first * 3 / 2,
+            () => readers * 16 * self.lanes * F32 / first,
         };
         let products = |weight: usize| self.products(cpu, [squares, icg, oc], value, weight);
         // Weights that an earlier position has read are in L2, and asked for ahead as those of direct tiles are.
@@ -219,12 +222,14 @@ impl Method {
         // One position and block of output channels: the first of its tiles brings the weights.
         let block = |vectors: usize| {
             let count = squares.div_ceil(most);
-            let each = squares.div_ceil(count);
-            let sums = choose::steps(cpu, icg, each, vectors);
-            let values = each * icg.div_ceil(lanes) * value;
+            // Squares are shared out evenly: some tiles have one more than others.
+            let (low, higher) = (squares / count, squares % count);
+            let sums = (count - higher) * choose::steps(cpu, icg, low, vectors)
+                + higher * choose::steps(cpu, icg, low + 1, vectors);
+            let values = squares * icg.div_ceil(lanes) * value;
             // Beginning and storing the sums, which go to other pages than those of the tile before.
             let edges = count * 90 + 2 * squares * vectors;
-            count * (sums + values / hidden) + icg * vectors * weight / 16 + edges
+            sums + values / hidden + awaited(icg * vectors * weight / 16, sums) + edges
         };
         let rest = oc % width;
         oc / width * block(width / lanes) + if rest == 0 { 0 } else { block(rest.div_ceil(lanes)) }
@@ -248,6 +253,13 @@ const AWAITED: usize = 15;
 /// small one's weights only.
 fn first_rate(cpu: &Cpu, bytes: usize) -> usize {
     cpu.read_rates.weights[usize::from(bytes > cpu.l3_share() / 16)]
+}
+
+/// Of the cycles that reading weights takes those that multiply-adds wait for: it is asked for ahead, so that a quarter of
+/// their time hides it, and two thirds of it at most. On Granite Rapids the products of 49 squares hid two thirds of the
+/// reading from memory, those of 16 an eighth.
+fn awaited(reading: usize, multiplying: usize) -> usize {
+    reading - (reading * 2 / 3).min(multiplying / 4)
 }
 
 /// Cycles by which reading a kernel's weights lengthens a run, two thirds of it being hidden behind the multiply-adds.

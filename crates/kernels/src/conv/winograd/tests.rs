@@ -85,7 +85,12 @@ fn work_is_cut_for_every_core_and_reads_large_weights_once() {
             let (row, blocks) = crate::conv::choose(&p, &cpu).unwrap();
             let method = method(&row.id).unwrap_or_else(|| panic!("{} on {p}", row.id.name));
             let strips = method.squares(&p).div_ceil(blocks.rows);
-            assert!(strips * p.oc.div_ceil(blocks.oc) >= cores, "{} on {p}, {cores} cores: {blocks:?}", row.id.name);
+            // Where weights are waited for, three parts of them may be faster than four of the squares.
+            assert!(
+                strips * p.oc.div_ceil(blocks.oc) >= cores * 3 / 4,
+                "{} on {p}, {cores} cores: {blocks:?}",
+                row.id.name
+            );
             let bytes = (row.scratch_len)(&p, &blocks, 1) * size_of::<f32>();
             assert_eq!(bytes <= cpu.l2.size * 3 / 4, in_l2, "{} on {p}: {bytes} bytes in {blocks:?}", row.id.name);
             // Weights larger than L3 are not read for one strip after the other.
