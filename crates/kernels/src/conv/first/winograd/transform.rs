@@ -1,0 +1,142 @@
+//! The transforms: of input rows, column by column, and of sums to output rows.
+
+use super::points::{INPUT, MOST, POWERS};
+use crate::conv::epilogue::Finish;
+use crate::parallel::Shards;
+use crate::{Isa, SimdOp};
+
+/// Vectors that are transformed side by side, as their sums wait for each other.
+const SIDE: usize = 4;
+
+/// Transforms as many rows as a phase has products.
+pub(super) struct Input<'a> {
+    /// The rows, all of one length.
+    pub(super) rows: &'a [&'a [f32]],
+    /// The transformed rows, `pitch` apart.
+    pub(super) values: &'a mut [f32],
+    pub(super) pitch: usize,
+}
+
+impl SimdOp for Input<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call<I: Isa>(mut self, isa: I) {
+        let (len, count) = (self.rows[0].len(), self.rows.len());
+        assert!(count <= MOST && self.rows.iter().all(|row| row.len() == len), "rows of one length");
+        assert!(len.next_multiple_of(I::LANES) <= self.pitch && count * self.pitch <= self.values.len());
+        let side = len / (SIDE * I::LANES) * SIDE * I::LANES;
+        for at in (0..side).step_by(SIDE * I::LANES) {
+            self.columns::<I, SIDE>(isa, at);
+        }
+        for at in (side..len).step_by(I::LANES) {
+            self.columns::<I, 1>(isa, at);
+        }
+    }
+}
+
+impl Input<'_> {
+    /// Transforms P vectors of columns; the last of a row may have fewer lanes.
+    #[inline(always)]
+    fn columns<I: Isa, const P: usize>(&mut self, isa: I, at: usize) {
+        let count = self.rows.len();
+        for (k, factors) in INPUT[count].iter().take(count).enumerate() {
+            // All but point 0, which is the second, leave out the first row, and all but infinity the last one.
+            let used = usize::from(k != 1)..count - usize::from(k != 0);
+            let mut sums = [isa.zero(); P];
+            for (row, &factor) in self.rows[used.clone()].iter().zip(&factors[used]) {
+                for (p, sum) in sums.iter_mut().enumerate() {
+                    let from = at + p * I::LANES;
+                    let inputs = match row.get(from..from + I::LANES) {
+                        Some(whole) => isa.load(whole),
+                        None => isa.load_part(row.get(from..).unwrap_or_default()),
+                    };
+                    *sum = isa.fma(isa.splat(factor), inputs, *sum);
+                }
+            }
+            for (p, &sum) in sums.iter().enumerate() {
+                // SAFETY: `at + p LANES` is below the length of a row, and a whole vector from there within `pitch`, of
+                // which there are `count`, as `call` asserts.
+                unsafe { isa.store_at(self.values, k * self.pitch + at + p * I::LANES, sum) };
+            }
+        }
+    }
+}
+
+/// Transforms sums to M output rows, finishes and stores them.
+pub(super) struct Output<'a, const M: usize> {
+    /// `[product][vector of output channels][column]`
+    pub(super) sums: &'a [f32],
+    pub(super) size: [usize; 3],
+    /// Rows that are in the image.
+    pub(super) rows: usize,
+    /// The first output channel.
+    pub(super) channel: usize,
+    /// The first output, and from one vector of channels and one row to the next, in elements.
+    pub(super) at: usize,
+    pub(super) pitch: [usize; 2],
+    pub(super) finish: &'a Finish<'a>,
+    /// Only the caller's task reaches these outputs.
+    pub(super) y: &'a Shards<'a, f32>,
+}
+
+impl<const M: usize> SimdOp for Output<'_, M> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call<I: Isa>(self, isa: I) {
+        let [products, vectors, columns] = self.size;
+        assert!((2..=MOST).contains(&products) && products * vectors * columns * I::LANES <= self.sums.len());
+        let side = columns / SIDE * SIDE;
+        for vector in 0..vectors {
+            for column in (0..side).step_by(SIDE) {
+                self.columns::<I, SIDE>(isa, vector, column);
+            }
+            for column in side..columns {
+                self.columns::<I, 1>(isa, vector, column);
+            }
+            for row in 0..self.rows {
+                let at = self.at + vector * self.pitch[0] + row * self.pitch[1];
+                // SAFETY: the task alone reaches these outputs.
+                unsafe { self.finish.pass(isa, self.y, at..at + columns * I::LANES) };
+            }
+        }
+    }
+}
+
+impl<const M: usize> Output<'_, M> {
+    #[inline(always)]
+    fn columns<I: Isa, const P: usize>(&self, isa: I, vector: usize, column: usize) {
+        let [products, vectors, columns] = self.size;
+        let (from, step) = ((vector * columns + column) * I::LANES, vectors * columns * I::LANES);
+        let load = |k: usize, p: usize| {
+            // SAFETY: `k < products` and `column + p < columns`, so this is one of the vectors that `call` asserts.
+            unsafe { isa.load_at(self.sums, from + k * step + p * I::LANES) }
+        };
+        let mut rows = [[isa.zero(); P]; M];
+        for p in 0..P {
+            // Infinity, and point 0.
+            rows[M - 1][p] = load(0, p);
+            rows[0][p] = load(1, p);
+        }
+        for (k, powers) in POWERS.iter().enumerate().take(products).skip(2) {
+            for p in 0..P {
+                let product = load(k, p);
+                rows[0][p] = isa.add(rows[0][p], product);
+                for i in 1..M {
+                    rows[i][p] = isa.fma(isa.splat(powers[i]), product, rows[i][p]);
+                }
+            }
+        }
+        for (i, row) in rows.iter_mut().enumerate().take(self.rows) {
+            let at = self.at + vector * self.pitch[0] + i * self.pitch[1] + column * I::LANES;
+            self.finish.apply(isa, self.channel + vector * I::LANES, at, row);
+            // SAFETY: the task alone reaches these outputs, and the range ends with this row.
+            let y = unsafe { self.y.range(at..at + P * I::LANES) };
+            for (p, &value) in row.iter().enumerate() {
+                // SAFETY: the range holds P vectors and p < P.
+                unsafe { isa.store_at(y, p * I::LANES, value) };
+            }
+        }
+    }
+}
