@@ -3,7 +3,7 @@
 use super::points::{INPUT, MOST, POWERS};
 use crate::conv::epilogue::Finish;
 use crate::parallel::Shards;
-use crate::{Isa, SimdOp};
+use crate::{Isa, MAX_LANES, SimdOp};
 
 /// Vectors that are transformed side by side, as their sums wait for each other.
 const SIDE: usize = 4;
@@ -45,13 +45,15 @@ impl Input<'_> {
             let used = usize::from(k != 1)..count - usize::from(k != 0);
             let mut sums = [isa.zero(); P];
             for (row, &factor) in self.rows[used.clone()].iter().zip(&factors[used]) {
-                for (p, sum) in sums.iter_mut().enumerate() {
-                    let from = at + p * I::LANES;
-                    let inputs = match row.get(from..from + I::LANES) {
-                        Some(whole) => isa.load(whole),
-                        None => isa.load_part(row.get(from..).unwrap_or_default()),
-                    };
-                    *sum = isa.fma(isa.splat(factor), inputs, *sum);
+                let factor = isa.splat(factor);
+                match row.get(at..at + P * I::LANES) {
+                    Some(inputs) => {
+                        for (p, sum) in sums.iter_mut().enumerate() {
+                            // SAFETY: the slice holds P vectors and p < P.
+                            *sum = isa.fma(factor, unsafe { isa.load_at(inputs, p * I::LANES) }, *sum);
+                        }
+                    }
+                    None => sums[0] = isa.fma(factor, isa.load_part(&row[at..]), sums[0]),
                 }
             }
             for (p, &sum) in sums.iter().enumerate() {
@@ -87,10 +89,16 @@ impl<const M: usize> SimdOp for Output<'_, M> {
     fn call<I: Isa>(self, isa: I) {
         let [products, vectors, columns] = self.size;
         assert!((2..=MOST).contains(&products) && products * vectors * columns * I::LANES <= self.sums.len());
-        let side = columns / SIDE * SIDE;
+        // As many as stay in registers.
+        let most = if I::LANES == MAX_LANES { SIDE } else { SIDE / 2 };
+        let side = columns / most * most;
         for vector in 0..vectors {
-            for column in (0..side).step_by(SIDE) {
-                self.columns::<I, SIDE>(isa, vector, column);
+            for column in (0..side).step_by(most) {
+                if I::LANES == MAX_LANES {
+                    self.columns::<I, SIDE>(isa, vector, column);
+                } else {
+                    self.columns::<I, { SIDE / 2 }>(isa, vector, column);
+                }
             }
             for column in side..columns {
                 self.columns::<I, 1>(isa, vector, column);
@@ -109,33 +117,37 @@ impl<const M: usize> Output<'_, M> {
     fn columns<I: Isa, const P: usize>(&self, isa: I, vector: usize, column: usize) {
         let [products, vectors, columns] = self.size;
         let (from, step) = ((vector * columns + column) * I::LANES, vectors * columns * I::LANES);
-        let load = |k: usize, p: usize| {
-            // SAFETY: `k < products` and `column + p < columns`, so this is one of the vectors that `call` asserts.
-            unsafe { isa.load_at(self.sums, from + k * step + p * I::LANES) }
-        };
         let mut rows = [[isa.zero(); P]; M];
+        // Rows and their vectors are counted with constants: an index would keep them in memory.
         for p in 0..P {
+            let at = from + p * I::LANES;
             // Infinity, and point 0.
-            rows[M - 1][p] = load(0, p);
-            rows[0][p] = load(1, p);
+            // SAFETY: `column + p < columns` and there are two products, so these are of the vectors that `call` asserts.
+            rows[M - 1][p] = unsafe { isa.load_at(self.sums, at) };
+            // SAFETY: as above.
+            rows[0][p] = unsafe { isa.load_at(self.sums, at + step) };
         }
-        for (k, powers) in POWERS.iter().enumerate().take(products).skip(2) {
+        for k in 2..products {
+            let powers = &POWERS[k];
             for p in 0..P {
-                let product = load(k, p);
+                // SAFETY: as above, of product `k`.
+                let product = unsafe { isa.load_at(self.sums, from + k * step + p * I::LANES) };
                 rows[0][p] = isa.add(rows[0][p], product);
                 for i in 1..M {
                     rows[i][p] = isa.fma(isa.splat(powers[i]), product, rows[i][p]);
                 }
             }
         }
-        for (i, row) in rows.iter_mut().enumerate().take(self.rows) {
-            let at = self.at + vector * self.pitch[0] + i * self.pitch[1] + column * I::LANES;
-            self.finish.apply(isa, self.channel + vector * I::LANES, at, row);
-            // SAFETY: the task alone reaches these outputs, and the range ends with this row.
-            let y = unsafe { self.y.range(at..at + P * I::LANES) };
-            for (p, &value) in row.iter().enumerate() {
-                // SAFETY: the range holds P vectors and p < P.
-                unsafe { isa.store_at(y, p * I::LANES, value) };
+        for i in 0..M {
+            if i < self.rows {
+                let at = self.at + vector * self.pitch[0] + i * self.pitch[1] + column * I::LANES;
+                self.finish.apply(isa, self.channel + vector * I::LANES, at, &mut rows[i]);
+                // SAFETY: the task alone reaches these outputs, and the range ends with this row.
+                let y = unsafe { self.y.range(at..at + P * I::LANES) };
+                for p in 0..P {
+                    // SAFETY: the range holds P vectors and p < P.
+                    unsafe { isa.store_at(y, p * I::LANES, rows[i][p]) };
+                }
             }
         }
     }
