@@ -3,7 +3,7 @@
 use super::points::{INPUT, MOST, POWERS};
 use crate::conv::epilogue::Finish;
 use crate::parallel::Shards;
-use crate::{Isa, MAX_LANES, SimdOp};
+use crate::{Isa, SimdOp};
 
 /// Vectors that are transformed side by side, as their sums wait for each other.
 const SIDE: usize = 4;
@@ -89,19 +89,9 @@ impl<const M: usize> SimdOp for Output<'_, M> {
     fn call<I: Isa>(self, isa: I) {
         let [products, vectors, columns] = self.size;
         assert!((2..=MOST).contains(&products) && products * vectors * columns * I::LANES <= self.sums.len());
-        // As many as stay in registers.
-        let most = if I::LANES == MAX_LANES { SIDE } else { SIDE / 2 };
-        let side = columns / most * most;
         for vector in 0..vectors {
-            for column in (0..side).step_by(most) {
-                if I::LANES == MAX_LANES {
-                    self.columns::<I, SIDE>(isa, vector, column);
-                } else {
-                    self.columns::<I, { SIDE / 2 }>(isa, vector, column);
-                }
-            }
-            for column in side..columns {
-                self.columns::<I, 1>(isa, vector, column);
+            for column in 0..columns {
+                self.column(isa, vector, column);
             }
             for row in 0..self.rows {
                 let at = self.at + vector * self.pitch[0] + row * self.pitch[1];
@@ -114,40 +104,30 @@ impl<const M: usize> SimdOp for Output<'_, M> {
 
 impl<const M: usize> Output<'_, M> {
     #[inline(always)]
-    fn columns<I: Isa, const P: usize>(&self, isa: I, vector: usize, column: usize) {
+    fn column<I: Isa>(&self, isa: I, vector: usize, column: usize) {
         let [products, vectors, columns] = self.size;
         let (from, step) = ((vector * columns + column) * I::LANES, vectors * columns * I::LANES);
-        let mut rows = [[isa.zero(); P]; M];
-        // Rows and their vectors are counted with constants: an index would keep them in memory.
-        for p in 0..P {
-            let at = from + p * I::LANES;
-            // Infinity, and point 0.
-            // SAFETY: `column + p < columns` and there are two products, so these are of the vectors that `call` asserts.
-            rows[M - 1][p] = unsafe { isa.load_at(self.sums, at) };
-            // SAFETY: as above.
-            rows[0][p] = unsafe { isa.load_at(self.sums, at + step) };
-        }
-        for k in 2..products {
-            let powers = &POWERS[k];
-            for p in 0..P {
-                // SAFETY: as above, of product `k`.
-                let product = unsafe { isa.load_at(self.sums, from + k * step + p * I::LANES) };
-                rows[0][p] = isa.add(rows[0][p], product);
-                for i in 1..M {
-                    rows[i][p] = isa.fma(isa.splat(powers[i]), product, rows[i][p]);
-                }
+        let mut rows = [isa.zero(); M];
+        // Infinity, and point 0.
+        // SAFETY: the column is below `columns` and there are two products, so this is one of the vectors that `call` asserts.
+        rows[M - 1] = unsafe { isa.load_at(self.sums, from) };
+        // SAFETY: as above.
+        rows[0] = unsafe { isa.load_at(self.sums, from + step) };
+        for (k, powers) in POWERS.iter().enumerate().take(products).skip(2) {
+            // SAFETY: as above, of product `k`.
+            let product = unsafe { isa.load_at(self.sums, from + k * step) };
+            for (row, &power) in rows.iter_mut().zip(powers) {
+                *row = isa.fma(isa.splat(power), product, *row);
             }
         }
-        for i in 0..M {
+        for (i, row) in rows.into_iter().enumerate() {
+            // Not a shorter loop, whose index would keep the rows in memory.
             if i < self.rows {
                 let at = self.at + vector * self.pitch[0] + i * self.pitch[1] + column * I::LANES;
-                self.finish.apply(isa, self.channel + vector * I::LANES, at, &mut rows[i]);
-                // SAFETY: the task alone reaches these outputs, and the range ends with this row.
-                let y = unsafe { self.y.range(at..at + P * I::LANES) };
-                for p in 0..P {
-                    // SAFETY: the range holds P vectors and p < P.
-                    unsafe { isa.store_at(y, p * I::LANES, rows[i][p]) };
-                }
+                let mut row = [row];
+                self.finish.apply(isa, self.channel + vector * I::LANES, at, &mut row);
+                // SAFETY: the task alone reaches these outputs.
+                isa.store(unsafe { self.y.range(at..at + I::LANES) }, row[0]);
             }
         }
     }
