@@ -61,6 +61,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, layer: Layer<'_>, op: &ops::Con
             weights: w,
             lanes,
             channels: problem.oc,
+            band: kernel.band,
             run: Box::new(run),
         });
     }

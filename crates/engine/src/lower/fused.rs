@@ -72,6 +72,7 @@ pub(super) fn lower(lowering: &mut Lowering<'_>, first: Layer<'_>, dw: &Operands
         weights: pw_w,
         lanes,
         channels: pair.pointwise.oc,
+        band: 1,
         run: Box::new(run),
     });
     Ok(true)

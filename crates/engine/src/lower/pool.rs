@@ -94,7 +94,17 @@ fn by_rows(lowering: &mut Lowering<'_>, kernel: &'static PoolKernel, problem: Po
         (kernel.run_part)(&problem, part.planes, x, y, Ctx { pool, scratch: &mut [] });
     };
     let (residual, weights) = (BufferId::NONE, BufferId::NONE);
-    lowering.by_rows(ByRows { problem: windows, x, y, residual, weights, lanes, channels: c, run: Box::new(run) });
+    lowering.by_rows(ByRows {
+        problem: windows,
+        x,
+        y,
+        residual,
+        weights,
+        lanes,
+        channels: c,
+        band: 1,
+        run: Box::new(run),
+    });
 }
 
 /// Lowers pooling over all places of a plane, with any number of spatial axes.

@@ -30,6 +30,8 @@ pub(crate) struct ByRows {
     pub(crate) lanes: [usize; 2],
     /// Channels that are written.
     pub(crate) channels: usize,
+    /// Output rows that are computed together: parts begin at multiples.
+    pub(crate) band: usize,
     pub(crate) run: RunPart,
 }
 
@@ -135,7 +137,7 @@ pub(crate) fn order(steps: &[Step], buffers: &mut [Buffer], groups: &mut Groups,
         let last = first + chain.len() - 1;
         let height = groups.rows(first..last).unwrap_or_else(|| height(&chain, buffers, cpu));
         groups.make(first..last + 1, height);
-        let parts = parts(&chain, height);
+        let parts = parts(&chain, height, cpu.cores);
         turns.extend(take_turns(&chain, first, &parts, buffers));
         for buffer in buffers.iter_mut().filter(|buffer| buffer.first <= last && first <= buffer.last) {
             (buffer.first, buffer.last) = (buffer.first.min(first), buffer.last.max(last));
@@ -180,8 +182,9 @@ fn height(chain: &[&ByRows], buffers: &[Buffer], cpu: &Cpu) -> usize {
     rows.div_ceil(parts).max(LOWEST * cpu.cores).next_multiple_of(cpu.cores)
 }
 
-/// The output rows of each step of a chain, for each part of `height` rows of the last one.
-fn parts(chain: &[&ByRows], height: usize) -> Vec<Vec<Range<usize>>> {
+/// The output rows of each step of a chain, for each part of `height` rows of the last one. A step that computes bands of
+/// rows runs ahead to the next that gives each of `cores` as many.
+fn parts(chain: &[&ByRows], height: usize, cores: usize) -> Vec<Vec<Range<usize>>> {
     let rows = chain.last().map_or(0, |last| last.problem.oh());
     let mut done = vec![0; chain.len()];
     let part = |start: usize| {
@@ -189,7 +192,8 @@ fn parts(chain: &[&ByRows], height: usize) -> Vec<Vec<Range<usize>>> {
         let ends: Vec<usize> = (chain.iter().rev())
             .map(|step| {
                 // Rows that nobody reads come with the last part.
-                let end = if start + height >= rows { step.problem.oh() } else { wanted };
+                let whole = if step.band > 1 { wanted.next_multiple_of(step.band * cores) } else { wanted };
+                let end = if start + height >= rows { step.problem.oh() } else { whole.min(step.problem.oh()) };
                 wanted = step.problem.rows(0..end.max(1)).1.end;
                 end
             })
@@ -260,8 +264,8 @@ mod tests {
 
     use super::*;
 
-    fn step(ih: usize, k: usize, stride: usize, [top, bottom]: [usize; 2], number: u32) -> ByRows {
-        let pads = Pads { top, bottom, left: 0, right: 0 };
+    fn step(ih: usize, k: usize, stride: usize, pad: usize, number: u32) -> ByRows {
+        let pads = Pads { top: pad, bottom: pad, left: 0, right: 0 };
         let (kernel, stride, dilation) = ([k, 1], [stride, 1], [1, 1]);
         let [kh, kw] = kernel;
         let epilogue = Epilogue::default();
@@ -275,6 +279,7 @@ mod tests {
             weights,
             lanes: [1; 2],
             channels: 1,
+            band: 1,
             run: Box::new(|_, _| ()),
         }
     }
@@ -288,13 +293,15 @@ mod tests {
     /// Follows the turns with memory that says which row stands where.
     #[test]
     fn every_row_is_computed_once_and_what_it_reads_is_there() {
-        for (ih, height) in [(40, 3), (41, 4), (37, 100), (30, 1)] {
-            let first = step(ih, 3, 2, [1, 1], 0);
-            let second = step(first.problem.oh(), 5, 1, [2, 2], 1);
-            let third = step(second.problem.oh(), 1, 3, [0, 0], 2);
+        let sizes = [(40, 3), (41, 4), (37, 100), (30, 1)];
+        let bands = [[1, 1, 1], [4, 1, 1], [1, 4, 1], [4, 3, 2]].into_iter().flat_map(|bands| [(bands, 1), (bands, 2)]);
+        for ((ih, height), (bands, cores)) in sizes.into_iter().flat_map(|size| bands.clone().map(move |b| (size, b))) {
+            let first = ByRows { band: bands[0], ..step(ih, 3, 2, 1, 0) };
+            let second = ByRows { band: bands[1], ..step(first.problem.oh(), 5, 1, 2, 1) };
+            let third = ByRows { band: bands[2], ..step(second.problem.oh(), 1, 3, 0, 2) };
             let chain = [&first, &second, &third];
             let mut buffers = buffers(&chain);
-            let parts = parts(&chain, height);
+            let parts = parts(&chain, height, cores);
             let turns = take_turns(&chain, 7, &parts, &mut buffers);
             // The rows that stand in each buffer, in order.
             let rows = |id: BufferId, width: usize| buffers[id.index()].bytes() / 4 / width;
@@ -314,6 +321,7 @@ mod tests {
                         let p = &chain[i].problem;
                         let (problem, read) = p.rows(part.rows.clone());
                         assert_eq!((problem.oh(), problem.ih), (part.rows.len(), read.len()));
+                        assert!(part.rows.start.is_multiple_of(bands[i]), "{part:?} of bands of {}", bands[i]);
                         if i > 0 {
                             let there = &stored[i - 1][part.x / p.iw..][..read.len()];
                             assert_eq!(there, read.map(Some).collect::<Vec<_>>(), "{i} {part:?}");
@@ -327,7 +335,7 @@ mod tests {
             for (step, computed) in chain.iter().zip(&computed) {
                 assert_eq!(computed, &(0..step.problem.oh()).collect::<Vec<_>>());
             }
-            assert!(height > 10 || stored[0].len() < first.problem.oh(), "{}", stored[0].len());
+            assert!(height > 10 || bands != [1; 3] || stored[0].len() < first.problem.oh(), "{}", stored[0].len());
         }
     }
 }

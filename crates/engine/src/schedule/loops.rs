@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write};
 
 use tilewise_kernels::conv::fused::FusedKernel;
-use tilewise_kernels::conv::{self, ConvBlocks, ConvKernel, ConvStage, Layout, Squares};
+use tilewise_kernels::conv::{self, Bands, ConvBlocks, ConvKernel, ConvStage, Layout, Squares};
 use tilewise_kernels::gemm::{Gemm, GemmKernel, GemmStage};
 use tilewise_kernels::nest::{Level, Stage};
 use tilewise_kernels::{Conv2d, Cpu, DepthwisePointwise, Epilogue};
@@ -95,6 +95,10 @@ fn conv(p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, cpu: &Cpu) -> Stri
     }
     if let Some(squares) = conv::squares(p, kernel) {
         transformed(&mut nest, p, kernel, blocks, &squares);
+        return nest.text;
+    }
+    if let Some(bands) = conv::bands(p, kernel) {
+        banded(&mut nest, p, kernel, blocks, &bands);
         return nest.text;
     }
     let vectors = p.ic.div_ceil(lanes);
@@ -204,6 +208,35 @@ fn transformed(nest: &mut Lines, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvB
     epilogue(nest, &p.epilogue);
 }
 
+/// The loops of a first layer whose output rows are computed in bands.
+fn banded(nest: &mut Lines, p: &Conv2d, kernel: &ConvKernel, blocks: &ConvBlocks, bands: &Bands) {
+    let (lanes, [most, columns], [oh, ow]) = (kernel.id.tier.lanes(), kernel.id.tile, [p.oh(), p.ow()]);
+    let rows = blocks.rows.clamp(1, oh).next_multiple_of(bands.rows);
+    let oc = blocks.oc.clamp(1, p.oc);
+    nest.each(p.n, format_args!("{} images, in parallel", p.n));
+    nest.each(oh.div_ceil(rows), format_args!("{rows} rows of {oh}, in parallel"));
+    nest.each(p.oc.div_ceil(oc), format_args!("{oc} output channels of {}, in parallel", p.oc));
+    nest.each(rows.div_ceil(bands.rows), format_args!("band of {} rows of {rows}", bands.rows));
+    let Bands { rows: band, products, phases, .. } = *bands;
+    nest.line(format_args!(
+        "transform the input rows of {} channels x {phases} phases, down each column, into the worker's scratch",
+        p.ic
+    ));
+    nest.each(oc.div_ceil(columns), format_args!("{columns} output channels of {oc}"));
+    nest.each(ow.div_ceil(2 * most), format_args!("{} pixels of {ow}", 2 * most));
+    let outer = nest.depth;
+    nest.each(products, format_args!("product of {products}"));
+    nest.each(2, format_args!("{most} pixels of {}", 2 * most));
+    nest.line(format_args!(
+        "for up to {} planes x {} taps: {most} x {columns} sums in registers, unrolled, {lanes} channels a vector",
+        p.ic * phases,
+        p.kw
+    ));
+    nest.depth = outer;
+    nest.line(format_args!("transform the sums of {products} products to {band} rows"));
+    epilogue(nest, &p.epilogue);
+}
+
 /// The loops of `count` matrix products, as their nest has them.
 fn gemm(p: &Gemm, count: usize, kernel: &GemmKernel, (reuse, cpu): (&Reuse<GemmStage>, &Cpu)) -> String {
     let Gemm { m, n, k, .. } = *p;
@@ -256,7 +289,13 @@ mod tests {
         let large = Conv2d { kh: 7, kw: 9, ..p };
         let line = Conv2d { kh: 1, kw: 7, ..p };
         let wide = Conv2d { ic: 1024, ..p };
-        let cases: [(&str, &Conv2d, &[&str]); 5] = [
+        let first = Conv2d { ic: 3, kh: 7, kw: 7, stride: [2, 2], ..p };
+        let cases: [(&str, &Conv2d, &[&str]); 6] = [
+            (
+                "conv-first-winograd4_f32_14x32_avx512",
+                &first,
+                &["band of 4 rows", "3 channels x 2 phases", "product of 7", "6 planes x 7 taps", "to 4 rows"],
+            ),
             (
                 "conv-direct_f32_14x32_avx512",
                 &p,

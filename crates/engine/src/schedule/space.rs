@@ -128,7 +128,7 @@ fn conv_blocks(p: &Conv2d, kernel: &ConvKernel, cpu: &Cpu) -> impl Iterator<Item
     // Squares of a task stand in its scratch: more than twice the model's leave L2.
     let tallest = conv::squares(p, kernel).map_or(p.oh(), |squares| squares.count.min(2 * base.rows));
     let (unit, widest) = if p.is_depthwise() { (lanes, p.oc) } else { (kernel.id.tile[1], ocg) };
-    let (rows, oc) = (Axis { unit: 1, most: tallest, cores }, Axis { unit, most: widest, cores });
+    let (rows, oc) = (Axis { unit: kernel.band, most: tallest, cores }, Axis { unit, most: widest, cores });
     let outputs =
         rows.around(base.rows).flat_map(move |rows| oc.around(base.oc).map(move |oc| ConvBlocks { rows, oc, ..base }));
     let inputs = Axis { unit: lanes, most: icg, cores: 1 }.around(base.ic).map(move |ic| ConvBlocks { ic, ..base });

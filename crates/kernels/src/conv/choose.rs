@@ -1,7 +1,7 @@
 //! The choice of a convolution kernel: a pure function of problem and machine.
 
 use super::transformed::{self, Method, Squares};
-use super::{ConvBlocks, ConvKernel, ROWS, fft, winograd};
+use super::{Bands, ConvBlocks, ConvKernel, ROWS, fft, winograd};
 use crate::{Conv2d, Cpu};
 
 /// The rows of the machine's tier that compute `p`, in the order of the table.
@@ -31,10 +31,18 @@ pub fn choose(p: &Conv2d, cpu: &Cpu) -> Option<(&'static ConvKernel, ConvBlocks)
     Some((best, (best.blocks)(p, cpu)))
 }
 
-/// Cycles of a row for `p` on one core, the waste at the edges and the reading of the weights included, and the
-/// transforms of a Winograd or FFT row.
+/// Cycles of a row for `p` on one core, the waste at the edges, the reading of the weights and all transforms included.
 pub fn cycles(p: &Conv2d, row: &ConvKernel, cpu: &Cpu) -> u64 {
-    method(row).map_or_else(|| tiles(p, row, cpu), |method| method.cycles(p, cpu))
+    match (method(row), bands(p, row)) {
+        (Some(method), _) => method.cycles(p, cpu),
+        (None, Some(bands)) => (p.n * (bands.cycles(p, cpu, row.id.tile) + transformed::weights(p, cpu))) as u64,
+        (None, None) => tiles(p, row, cpu),
+    }
+}
+
+/// How a row that computes bands of output rows covers `p`; `None` for others.
+pub fn bands(p: &Conv2d, row: &ConvKernel) -> Option<Bands> {
+    (row.band > 1).then(|| Bands::new(p, row.band))
 }
 
 /// How a Winograd or FFT row covers the outputs of `p`; `None` for others.

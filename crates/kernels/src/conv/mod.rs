@@ -13,8 +13,9 @@ mod transformed;
 pub mod transposed;
 mod winograd;
 
-pub use choose::{candidates, choose, cycles, squares};
+pub use choose::{bands, candidates, choose, cycles, squares};
 pub use direct::{ConvStage, ORDERS};
+pub use first::Bands;
 pub use transformed::Squares;
 
 use crate::catalog::KernelId;
@@ -34,7 +35,8 @@ pub enum Layout {
 /// Loop blocks of a convolution: values that change speed, never results.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ConvBlocks {
-    /// Output rows of one task; of a Winograd or FFT kernel, its squares of outputs.
+    /// Output rows of one task, rounded up to whole bands of the kernel; of a kernel that goes by way of squares of
+    /// outputs, so many of these.
     pub rows: usize,
     /// Output channels of one task.
     pub oc: usize,
@@ -103,6 +105,8 @@ pub struct ConvKernel {
     pub x: Layout,
     /// Layout of the output and of the residual.
     pub y: Layout,
+    /// Output rows that it computes together: tasks and parts of an image begin at multiples.
+    pub band: usize,
     /// True for the problems that the kernel computes.
     pub accepts: fn(&Conv2d) -> bool,
     /// Good blocks for a problem on a machine, before any measurement.
@@ -117,7 +121,8 @@ pub struct ConvKernel {
     pub scratch_len: fn(&Conv2d, &ConvBlocks, threads: usize) -> usize,
     /// Computes the convolution.
     pub run: fn(&Conv2d, &ConvBlocks, ConvArgs<'_>, Ctx<'_>),
-    /// Computes it where input and output are some rows of larger images; `None` for a kernel that takes none.
+    /// Computes it where input and output are some rows of larger images, from a multiple of `band` on and up to a
+    /// multiple or the last; `None` for a kernel that takes none.
     pub run_part: Option<RunPart>,
 }
 

@@ -281,7 +281,12 @@ fn choices_are_the_ones_written_down() {
     let three = |ic, size, oc| padded(ic, size, oc, 3);
     // The method and, for each tier, the tile; or a method of its own before the tile.
     let cases = [
-        (strided(Conv2d { pads: same(3), ..conv(3, [224, 224], 64, [7, 7]) }), ["first", "4x8", "6x16", "14x32"]),
+        (
+            strided(Conv2d { pads: same(3), ..conv(3, [224, 224], 64, [7, 7]) }),
+            ["first-winograd4", "4x8", "6x16", "14x32"],
+        ),
+        (Conv2d { stride: [4, 4], ..conv(3, [227, 227], 96, [11, 11]) }, ["first-winograd4", "4x8", "6x16", "14x32"]),
+        (padded(3, 224, 64, 7), ["first-winograd2", "4x8", "6x16", "14x32"]),
         (strided(three(3, 224, 16)), ["first", "4x8", "6x16", "28x16"]),
         (three(3, 224, 64), ["first", "4x8", "6x16", "14x32"]),
         (three(64, 56, 64), ["winograd4", "winograd6 4x8", "6x16", "14x32"]),
@@ -377,6 +382,12 @@ fn candidates_side_by_side() {
     let same = |k, p| Conv2d { pads: Pads { top: k / 2, left: k / 2, bottom: k / 2, right: k / 2 }, ..p };
     let square = |ic, size, oc, k| same(k, conv(ic, [size, size], oc, [k, k]));
     let problems = [
+        Conv2d { stride: [2, 2], ..square(3, 224, 64, 7) },
+        Conv2d { stride: [4, 4], ..conv(3, [227, 227], 96, [11, 11]) },
+        Conv2d { stride: [2, 2], ..square(3, 224, 64, 5) },
+        Conv2d { stride: [2, 2], ..square(3, 224, 32, 3) },
+        square(3, 224, 64, 7),
+        square(3, 224, 64, 3),
         square(64, 27, 64, 5),
         square(96, 55, 96, 5),
         square(64, 56, 64, 5),
@@ -458,7 +469,7 @@ fn rows_in_parts_have_the_bits_of_all_at_once() {
             let Some(run_part) = row.run_part else { continue };
             let (cpu, lanes) = (cpu(row.id.tier, pool.threads()), row.id.tier.lanes());
             let whole = run(row, p, &(row.blocks)(p, &cpu), &operands, pool);
-            let middle = r.below(p.oh());
+            let middle = r.below(p.oh()) / row.band * row.band;
             let blocks = ConvBlocks { rows: 1 + r.below(p.oh()), ..(row.blocks)(p, &cpu) };
             // In any order, as nothing but the rows themselves is written.
             let in_parts = run_with(row, p, &blocks, &operands, pool, |args, ctx| {

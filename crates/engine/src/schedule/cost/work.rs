@@ -1,6 +1,6 @@
 //! What a choice does, counted: cycles of multiply-adds, loads of vectors, bytes that each level hands over.
 
-use tilewise_kernels::conv::{self, ConvBlocks, ConvKernel, ConvStage, Layout, Squares};
+use tilewise_kernels::conv::{self, Bands, ConvBlocks, ConvKernel, ConvStage, Layout, Squares};
 use tilewise_kernels::gemm::{Gemm, GemmBlocks, GemmKernel};
 use tilewise_kernels::{Conv2d, Cpu, DepthwisePointwise};
 
@@ -170,6 +170,9 @@ fn convolution(p: &Conv2d, (kernel, blocks): (&ConvKernel, &ConvBlocks), cpu: &C
     if let Some(reuse) = reuse::convolution(p, kernel, blocks) {
         return direct(p, (kernel, blocks), &reuse, (cpu, rate));
     }
+    if let Some(bands) = conv::bands(p, kernel) {
+        return banded(p, (kernel.id.tile, &bands, blocks), cpu, rate);
+    }
     match kernel.id.op {
         "conv-depthwise" => depthwise(p, blocks, cpu, rate),
         "conv-im2col" => im2col(p, kernel.id.tile, blocks, (cpu, rate)),
@@ -265,6 +268,28 @@ fn transformed(p: &Conv2d, (tile, squares, blocks): ([usize; 2], &Squares, &Conv
         work.weights(cpu, [weights, weights, values], 1, strips as f64);
         activations(&mut work, p, cpu, 1.0);
     }
+    work
+}
+
+/// Bands of output rows by parts of the output channels; see `kernels::conv::first`.
+fn banded(p: &Conv2d, (tile, bands, blocks): ([usize; 2], &Bands, &ConvBlocks), cpu: &Cpu, rate: f64) -> Work {
+    let (lanes, all) = (cpu.tier.lanes(), p.oh().div_ceil(bands.rows));
+    let strips = all.div_ceil(blocks.rows.clamp(1, p.oh()).div_ceil(bands.rows));
+    let oc = blocks.oc.clamp(1, p.oc).next_multiple_of(tile[1]);
+    let parts = p.oc.div_ceil(oc);
+    let mut work = Work::new(p.n * strips * parts, rate);
+    let count = (p.n * all) as f64;
+    work.tiles(cpu, tile, [p.ow(), p.oc], [bands.depth(), bands.products], count);
+    let [input, output] = bands.operations().map(|operations| count * operations as f64);
+    // The sums of an output wait for each other: half of the pipes are busy.
+    let vectors = [parts * p.iw.div_ceil(lanes), 2 * p.ow() * p.oc.div_ceil(lanes)].map(|count| count as f64);
+    work.idle += (input * vectors[0] + output * vectors[1]) / rate;
+    // Weights pass from L2 for each two tiles of a band.
+    let weights = bytes(bands.depth() * p.oc);
+    work.moves(Level::L2, count * (weights * p.ow().div_ceil(2 * tile[0])) as f64);
+    work.weights(cpu, [weights, bytes(bands.depth() * oc), 0], (p.n * strips).min(cpu.cores.max(1)), count);
+    let high = ((bands.rows - 1) * p.stride[0] + p.kh) as f64 / (bands.rows * p.stride[0]) as f64;
+    activations(&mut work, p, cpu, parts as f64 * high);
     work
 }
 

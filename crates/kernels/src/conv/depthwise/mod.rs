@@ -30,6 +30,7 @@ const fn row<I: Isa>(name: &'static str) -> ConvKernel {
         id: KernelId { name, op: "conv-depthwise", dtype: DType::F32, tile, tier: I::TIER },
         x: Layout::Nchwc,
         y: Layout::Nchwc,
+        band: 1,
         accepts: Conv2d::is_depthwise,
         blocks: |p, cpu| blocks(p, cpu, I::LANES),
         packed_len: |p| p.oc.next_multiple_of(I::LANES) * p.kh * p.kw,

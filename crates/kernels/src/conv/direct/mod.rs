@@ -22,8 +22,7 @@ use crate::{Avx2, Avx512, Conv2d, Ctx, Scalar};
 pub use nest::{ConvStage, ORDERS};
 pub(super) use run::{Run, Source};
 use strip::Input;
-pub(super) use strip::Strip;
-pub(super) use strip::is_pointwise;
+pub(super) use strip::{Line, Strip, is_pointwise};
 use tile::TileFn;
 pub(super) use tile::{Taps, Tile, Tiles};
 
@@ -72,6 +71,7 @@ pub(super) const fn row<I: Tiles, F: Family, const NV: usize>(name: &'static str
         id: KernelId { name, op: F::OP, dtype: DType::F32, tile, tier: I::TIER },
         x: F::X,
         y: Layout::Nchwc,
+        band: 1,
         accepts: |p| F::accepts(p, I::LANES),
         blocks: |p, cpu| {
             let tile = [tiles::<I, F>()[NV - 1].len(), NV * I::LANES];

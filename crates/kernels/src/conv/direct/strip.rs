@@ -54,11 +54,7 @@ impl Input {
         let pointwise = is_pointwise(p);
         let copied = p.pads != Pads::default() || p.stride[1] != 1;
         let row = if copied {
-            // One column, one phase: the columns in between are not read at all.
-            let phases = if p.kw == 1 { 1 } else { p.stride[1] };
-            let columns = ((p.ow() - 1) * phases + p.reach()[1]).div_ceil(phases);
-            let phase_pitch = columns * lanes;
-            RowLayout { pitch: phases * phase_pitch, phases, phase_pitch, lanes }
+            RowLayout::copied(p, lanes)
         } else {
             RowLayout { pitch: p.iw * lanes, phases: 1, phase_pitch: p.iw * lanes, lanes }
         };
@@ -133,7 +129,7 @@ impl Input {
             for (j, to) in to.chunks_exact_mut(self.row.pitch).enumerate() {
                 let padded = out.start * p.stride[0] + j * in_step;
                 match padded.checked_sub(p.pads.top).filter(|&iy| iy < p.ih) {
-                    Some(iy) => self.copy_row(isa, &from[iy * p.iw * self.lanes..][..p.iw * self.lanes], to),
+                    Some(iy) => copy_row(isa, p, &self.row, &from[iy * p.iw * self.lanes..][..p.iw * self.lanes], to),
                     None => to.fill(0.0),
                 }
             }
@@ -142,29 +138,53 @@ impl Input {
         let first = [row.start, if self.flat { out.start * p.ow() } else { 0 }, ic.start];
         Strip { at: 0, first, block_pitch, row_pitch }
     }
+}
 
-    /// Copies a row with its padding, phase after phase.
-    fn copy_row<I: Isa>(&self, isa: I, from: &[f32], to: &mut [f32]) {
-        let p = &self.p;
-        let step = p.stride[1];
-        for (phase, to) in to.chunks_exact_mut(self.row.phase_pitch).enumerate() {
-            let columns = to.len() / self.lanes;
-            // Stored column i is column i * step + phase - left of the image.
-            let begin = p.pads.left.saturating_sub(phase).div_ceil(step).min(columns);
-            let end = (p.iw + p.pads.left).saturating_sub(phase).div_ceil(step).clamp(begin, columns);
-            let (before, rest) = to.split_at_mut(begin * self.lanes);
-            let (inside, after) = rest.split_at_mut((end - begin) * self.lanes);
-            before.fill(0.0);
-            after.fill(0.0);
-            if inside.is_empty() {
-                continue;
-            }
-            let from = &from[(begin * step + phase - p.pads.left) * self.lanes..];
-            if step == 1 {
-                inside.copy_from_slice(&from[..inside.len()]);
-            } else {
-                isa.dispatch(Gather { to: inside, from, step, planar: self.lanes == 1 });
-            }
+/// One planar row as tiles read it that has been copied: padded, its columns in order.
+pub(in crate::conv) struct Line {
+    p: Conv2d,
+    row: RowLayout,
+    /// The taps of one kernel row.
+    pub(in crate::conv) taps: Taps,
+}
+
+impl Line {
+    pub(in crate::conv) fn new(p: &Conv2d) -> Self {
+        let row = RowLayout::copied(p, 1);
+        Line { p: *p, row, taps: Taps::new([1, p.kw], p.dilation, &row) }
+    }
+
+    /// Its length.
+    pub(in crate::conv) fn pitch(&self) -> usize {
+        self.row.pitch
+    }
+
+    /// Copies a row of the image.
+    pub(in crate::conv) fn copy<I: Isa>(&self, isa: I, from: &[f32], to: &mut [f32]) {
+        copy_row(isa, &self.p, &self.row, from, to);
+    }
+}
+
+/// Copies a row to a layout of rows that are copied, with its padding, phase after phase.
+fn copy_row<I: Isa>(isa: I, p: &Conv2d, row: &RowLayout, from: &[f32], to: &mut [f32]) {
+    let step = p.stride[1];
+    for (phase, to) in to.chunks_exact_mut(row.phase_pitch).enumerate() {
+        let columns = to.len() / row.lanes;
+        // Stored column i is column i * step + phase - left of the image.
+        let begin = p.pads.left.saturating_sub(phase).div_ceil(step).min(columns);
+        let end = (p.iw + p.pads.left).saturating_sub(phase).div_ceil(step).clamp(begin, columns);
+        let (before, rest) = to.split_at_mut(begin * row.lanes);
+        let (inside, after) = rest.split_at_mut((end - begin) * row.lanes);
+        before.fill(0.0);
+        after.fill(0.0);
+        if inside.is_empty() {
+            continue;
+        }
+        let from = &from[(begin * step + phase - p.pads.left) * row.lanes..];
+        if step == 1 {
+            inside.copy_from_slice(&from[..inside.len()]);
+        } else {
+            isa.dispatch(Gather { to: inside, from, step, planar: row.lanes == 1 });
         }
     }
 }

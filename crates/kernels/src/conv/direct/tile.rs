@@ -3,7 +3,7 @@
 use crate::conv::epilogue::Finish;
 use crate::gemm::product::LINE;
 use crate::parallel::Shards;
-use crate::{Avx2, Avx512, Isa, Scalar, SimdOp};
+use crate::{Avx2, Avx512, Conv2d, Isa, Scalar, SimdOp};
 
 /// Where the kernel taps of an output pixel stand in the input, relative to its first one, in elements.
 ///
@@ -37,6 +37,16 @@ pub(super) struct RowLayout {
     pub(super) phase_pitch: usize,
     /// Elements of one column: the lanes of a blocked layout, or 1.
     pub(super) lanes: usize,
+}
+
+impl RowLayout {
+    /// Rows that are copied, for pixels of `lanes` elements.
+    pub(super) fn copied(p: &Conv2d, lanes: usize) -> Self {
+        // One column, one phase: the columns in between are not read at all.
+        let phases = if p.kw == 1 { 1 } else { p.stride[1] };
+        let phase_pitch = ((p.ow() - 1) * phases + p.reach()[1]).div_ceil(phases) * lanes;
+        RowLayout { pitch: phases * phase_pitch, phases, phase_pitch, lanes }
+    }
 }
 
 impl Taps {

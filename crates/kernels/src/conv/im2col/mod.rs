@@ -32,6 +32,7 @@ const fn row<T: Tile>(name: &'static str) -> ConvKernel {
         id: KernelId { name, op: "conv-im2col", dtype: DType::F32, tile: [T::MR, T::NR], tier: <T::I as Isa>::TIER },
         x: Layout::Nchw,
         y: Layout::Nchw,
+        band: 1,
         accepts: |_| true,
         blocks: blocks::<T>,
         packed_len: |p| p.oc * depth(p),

@@ -20,6 +20,7 @@ pub(in crate::conv) const fn row<I: Tiles, T: Transform, const NV: usize>(
         id: KernelId { name, op, dtype: DType::F32, tile: tile::<I, NV>(), tier: I::TIER },
         x: Layout::Nchwc,
         y: Layout::Nchwc,
+        band: 1,
         accepts: |p| accepts::<T>(p, I::LANES),
         blocks: |p, cpu| Method::fused::<T>(tile::<I, NV>(), I::LANES).blocks(p, cpu),
         packed_len: packed_len::<I, T>,

@@ -18,6 +18,7 @@ pub(in crate::conv) const fn row<I: Tiles, T: Transform, const NV: usize>(
     name: &'static str,
 ) -> ConvKernel {
     ConvKernel {
+        band: 1,
         accepts: |p| p.groups == 1 && accepts::<T>(p, I::LANES),
         blocks: |p, cpu| Method::nonfused::<T>(tile::<I, NV>(), I::LANES).blocks(p, cpu),
         scratch_len: |p, blocks, threads| {

@@ -31,7 +31,7 @@ pub(super) trait Minimal<const M: usize, const N: usize>: 'static {
 }
 
 /// The filter transform of `taps`, into as many values as there are points and infinity.
-pub(super) fn filter(points: &[f64], taps: &[f64], to: &mut [f64]) {
+pub(in crate::conv) fn filter(points: &[f64], taps: &[f64], to: &mut [f64]) {
     for (i, (&point, to)) in points.iter().zip(to.iter_mut()).enumerate() {
         let others = points.iter().enumerate().filter(|&(j, _)| j != i);
         let divisor: f64 = others.map(|(_, other)| point - other).product();

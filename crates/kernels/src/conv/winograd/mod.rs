@@ -7,7 +7,7 @@
 mod filter;
 mod input;
 mod line;
-mod minimal;
+pub(super) mod minimal;
 mod output;
 mod pairs;
 mod strided;

@@ -23,6 +23,9 @@ pub(in crate::conv) fn bound(op: &str) -> f64 {
         "conv-winograd4r1x5" | "conv-winograd4r5x1" => 5e-5,
         "conv-winograd4r1x7" | "conv-winograd4r7x1" => 1e-4,
         "conv-winograd6r1x7" | "conv-winograd6r7x1" => 1.5e-4,
+        "conv-first" => 1e-5,
+        "conv-first-winograd2" => 1e-5,
+        "conv-first-winograd4" => 1.5e-5,
         "conv-fft16" => 1e-5,
         _ => panic!("{op} has no stated bound"),
     }
@@ -53,7 +56,10 @@ fn errors_stay_within_their_bounds() {
     let lines = lines.flat_map(|kernel| [(64, 17, 64, kernel), (384, 12, 32, kernel)]);
     let problems = squares.into_iter().chain(lines).map(|problem| (problem, 1));
     let strided = [(64, 28, 64), (256, 27, 48), (512, 14, 64)].map(|(ic, size, oc)| ((ic, size, oc, [3, 3]), 2));
-    for ((ic, size, oc, kernel), stride) in problems.chain(strided) {
+    let first = [(3, 64, 32, [7, 7], 2), (3, 63, 64, [7, 7], 1), (3, 99, 64, [11, 11], 4), (1, 40, 32, [5, 5], 2)];
+    let first = first.into_iter().chain([(4, 60, 48, [9, 9], 2), (3, 40, 64, [5, 5], 1), (3, 40, 64, [3, 3], 1)]);
+    let first = first.map(|(ic, size, oc, kernel, stride)| ((ic, size, oc, kernel), stride));
+    for ((ic, size, oc, kernel), stride) in problems.chain(strided).chain(first) {
         for positive in [false, true] {
             let p = Conv2d { pads, stride: [stride; 2], ..conv(ic, [size, size], oc, kernel) };
             let mut operands = Operands::new(&p, |len| r.values(len));
@@ -62,7 +68,8 @@ fn errors_stay_within_their_bounds() {
             }
             let expected = reference::conv2d(&p, &operands.x, &operands.w, &[], &[]);
             let unit = deviation(&expected);
-            let rows = crate::conv::direct::ROWS.iter().chain(&ROWS).chain(&crate::conv::fft::ROWS);
+            let rows = [&crate::conv::direct::ROWS[..], &crate::conv::first::ROWS, &ROWS, &crate::conv::fft::ROWS];
+            let rows = rows.into_iter().flatten();
             for row in rows.filter(|row| row.id.tier.available() && (row.accepts)(&p)) {
                 let actual = run(row, &p, &(row.blocks)(&p, &cpu(row.id.tier, 2)), &operands, &pool);
                 let error = tilewise_tensor::difference(&actual, &expected, 0.0, 0.0).max_abs / unit;
