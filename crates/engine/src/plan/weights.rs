@@ -178,3 +178,72 @@ impl Weights {
         self.lock().packed.values().filter_map(|known| known.packed.upgrade()).map(|packed| packed.len()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tilewise_tensor::{DType, Tensor};
+
+    use super::*;
+
+    fn constant(value: f32, len: usize) -> Constant {
+        Constant::Dense(Tensor::from_slice(&[len], &vec![value; len]).unwrap())
+    }
+
+    fn form(name: &'static str) -> Form {
+        Form { name, sizes: Vec::new() }
+    }
+
+    /// Doubles a constant, and counts how often.
+    fn doubled(count: &Arc<AtomicUsize>) -> Pack {
+        let count = Arc::clone(count);
+        Box::new(move |constant, room| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let values = constant.values()?;
+            let mut buffer = room.slab.zeroed(values.len() * size_of::<f32>());
+            buffer.as_mut_slice::<f32>().iter_mut().zip(values.iter()).for_each(|(to, value)| *to = 2.0 * value);
+            Ok(buffer)
+        })
+    }
+
+    #[test]
+    fn all_that_is_held_is_packed_once_on_any_number_of_threads() {
+        // The last one alone is worth a thread.
+        let constants: Vec<Constant> =
+            (1..=9).map(|i| constant(i as f32, if i == 9 { 3 << 20 } else { 1000 * i })).collect();
+        for threads in [1, 2, 5] {
+            let (weights, count) = (Weights::default(), Arc::default());
+            let get = |of: &Constant, name| weights.get(of, form(name), of.stored().bytes().len(), doubled(&count));
+            let packed: Vec<_> = constants.iter().map(|of| get(of, "doubled")).collect();
+            let again = get(&constants[0], "doubled");
+            drop(get(&constants[0], "dropped"));
+            weights.finish(threads);
+            assert!(Arc::ptr_eq(&again, &packed[0]));
+            assert_eq!(count.load(Ordering::Relaxed), packed.len(), "{threads} threads");
+            for (packed, of) in packed.iter().zip(&constants) {
+                let expected: Vec<f32> = of.values().unwrap().iter().map(|value| 2.0 * value).collect();
+                assert!(packed.bytes() == bytemuck::cast_slice::<f32, u8>(&expected) && packed.error().is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_stays_with_its_constant() {
+        let (weights, of) = (Weights::default(), constant(1.0, 8));
+        let error = TensorError::TooLarge { dtype: DType::F32, shape: vec![usize::MAX] };
+        let failing = weights.get(
+            &of,
+            form("failing"),
+            32,
+            Box::new({
+                let error = error.clone();
+                move |_, _| Err(error)
+            }),
+        );
+        let good = weights.get(&of, form("good"), 32, doubled(&Arc::default()));
+        weights.finish(2);
+        assert_eq!((failing.error(), failing.bytes().len()), (Some(&error), 0));
+        assert_eq!((good.error(), good.bytes().len()), (None, 32));
+    }
+}
