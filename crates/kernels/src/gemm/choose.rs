@@ -20,8 +20,8 @@ const FEW_ROWS: usize = 14;
 /// A tile of `h x v` vectors does `h * v` multiply-adds and `h + v` loads, two of which a core does in a cycle; and
 /// as each of its sums waits for the one before, it takes no less than one latency. A load, though there are ports for all
 /// of them, holds multiply-adds up by an eighth of a cycle: on Granite Rapids 197 x 197 x 64 took a tenth less time with
-/// tiles of 8 x 48 than with those of 14 x 32. Few rows wait for
-/// the memory rather, and a second panel would multiply while it is idle.
+/// tiles of 8 x 48 than with those of 14 x 32. Few rows wait for the memory rather, and a second panel would multiply
+/// while it is idle.
 fn cost([mr, nr]: [usize; 2], m: usize, n: usize, cpu: &Cpu) -> (u128, usize, u128) {
     let lanes = cpu.tier.lanes();
     let tile = |height: usize, vectors: usize| {
